@@ -1,0 +1,166 @@
+"""What the catalogue says, version 1: modules, their versions, and how a sync went."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from contracts import events
+from contracts.types import Amount, Digest, Id, Instant, LongText, ShortText, Value
+
+ModuleSource = Literal["admin", "partner"]
+ModuleVersion = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+README_LENGTH_MAX = 65_536
+
+
+class Validation(Value):
+    """A rule a variable's value must meet, as the module's author wrote it in HCL.
+
+    `decidable` tells that it can be decided without running Terraform.
+    """
+
+    condition: LongText
+    message: LongText
+    decidable: bool
+
+
+class Variable(Value):
+    """What a form and the deployer's gate need to know of a variable.
+
+    `type` is Terraform's type expression, such as `map(object({size = number}))`. `default` is a
+    JSON value and means something only where `required` is false. Group 0 is never shown to users.
+    """
+
+    name: Name
+    type: LongText
+    description: LongText
+    required: bool
+    default: Any = None
+    options: tuple[Any, ...] = ()
+    validations: tuple[Validation, ...] = ()
+    nullable: bool = True
+    sensitive: bool = False
+    update_safe: bool = False
+    group: Annotated[int, Field(ge=0)] = 1
+    order: Annotated[int, Field(ge=0)] = 0
+
+
+class Output(Value):
+    """A value that a deployment gives back."""
+
+    name: Name
+    description: LongText
+    sensitive: bool
+
+
+class Definition(Value):
+    """One version of a module, whole."""
+
+    name: Name
+    title: Name
+    description: LongText
+    credit_cost: Amount
+    require_credit_purchases: bool
+    public_access: bool
+    documentation: ShortText | None
+    tags: tuple[Name, ...]
+    dependencies: tuple[Name, ...] = ()
+    variables: tuple[Variable, ...]
+    outputs: tuple[Output, ...]
+    readme: Annotated[str, Field(max_length=README_LENGTH_MAX)] | None
+
+
+class Change(Value):
+    """How a variable or output differs from the version before."""
+
+    variable: Name
+    change: ShortText
+    breaking: bool
+
+
+class ModuleEvent(events.Event):
+    """The base of what happens to a module, in its own stream `module-<id>`."""
+
+    service: ClassVar[str] = "catalog"
+    kind: ClassVar[str] = "module"
+
+    module_id: Id
+
+
+class ModulePublished(ModuleEvent):
+    """A module came to be, or came back; `module_version` starts at 1 and never repeats.
+
+    The source of exactly this version lies in the archive under `archive_digest`.
+    """
+
+    fact: ClassVar[str] = "module_published"
+
+    source: ModuleSource
+    partner_id: Id | None
+    module_version: ModuleVersion
+    definition: Definition
+    repository: ShortText
+    path: ShortText
+    commit: ShortText
+    archive_digest: Digest
+    published_at: Instant
+
+
+class ModuleUpdated(ModulePublished):
+    """A module changed: a new version, with how it differs from the one before."""
+
+    fact: ClassVar[str] = "module_updated"
+
+    changes: tuple[Change, ...]
+
+
+class ModuleWithdrawn(ModuleEvent):
+    """A module can no longer be deployed; what was deployed lives on."""
+
+    fact: ClassVar[str] = "module_withdrawn"
+
+    withdrawn_at: Instant
+
+
+class FileProblem(Value):
+    """What is wrong in a module, and where; line 0 is the file as a whole."""
+
+    file: ShortText
+    line: Annotated[int, Field(ge=0)]
+    message: LongText
+
+
+class ModuleReport(Value):
+    """How one directory of a repository fared in a sync."""
+
+    path: ShortText
+    name: ShortText
+    outcome: Literal["PUBLISHED", "UPDATED", "UNCHANGED", "WITHDRAWN", "REFUSED"]
+    module_id: Id | None
+    module_version: ModuleVersion | None
+    problems: tuple[FileProblem, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+class SyncFinished(events.Event):
+    """A sync ended. FAILED means that the repository could not be read; no module changed."""
+
+    service: ClassVar[str] = "catalog"
+    kind: ClassVar[str] = "sync"
+    fact: ClassVar[str] = "sync_finished"
+
+    sync_id: Id
+    scope: Literal["platform", "partner"]
+    partner_id: Id | None
+    status: Literal["DONE", "FAILED"]
+    commit: ShortText | None
+    error: LongText | None
+    modules: tuple[ModuleReport, ...]
+    started_at: Instant
+    finished_at: Instant
+
+
+class RequestRefused(events.RequestRefused):
+    """The catalogue does not carry out a request."""
+
+    service: ClassVar[str] = "catalog"

@@ -1,0 +1,1 @@
+"""What the deployer service says."""

@@ -1,0 +1,60 @@
+"""The base of every message, and what a message says of itself."""
+
+from typing import ClassVar
+
+from contracts.types import Id, ShortText, Value
+
+
+class Event(Value):
+    """One message of one version.
+
+    A subclass names its producer, the kind of stream it belongs to, what happened, and its
+    version. A released class never changes: what must change becomes a class of the next version.
+    """
+
+    service: ClassVar[str]
+    kind: ClassVar[str]
+    fact: ClassVar[str]
+    contract_version: ClassVar[int] = 1
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the CloudEvents type, such as `tollgate.ledger.hold_placed.v1`."""
+        return f"tollgate.{cls.service}.{cls.fact}.v{cls.contract_version}"
+
+    @classmethod
+    def bus_subject(cls) -> str:
+        """Return the NATS subject, which also names the kind of stream, so that it can be followed."""
+        return f"tollgate.{cls.service}.{cls.kind}.{cls.fact}.v{cls.contract_version}"
+
+    @classmethod
+    def schema_id(cls) -> str:
+        """Return the `$id` of the message's JSON Schema."""
+        return f"urn:tollgate:schema:{cls.service}:{cls.fact}:v{cls.contract_version}"
+
+
+class Problem(Value):
+    """One thing that is wrong with an input, where a JSON pointer says where."""
+
+    pointer: ShortText
+    message: ShortText
+    code: Id
+
+
+class RequestRefused(Event):
+    """The base of each service's answer to a request that it does not carry out.
+
+    It is published in a stream of its own, `refusal-<request id>`. `code` is stable and one of
+    the API's; `detail` is for people.
+    """
+
+    kind: ClassVar[str] = "refusal"
+    fact: ClassVar[str] = "request_refused"
+
+    request_id: Id
+    code: Id
+    detail: ShortText
+    errors: tuple[Problem, ...] = ()
+    details: dict[str, str | int | None] = {}
+
+

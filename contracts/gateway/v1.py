@@ -1,0 +1,210 @@
+"""What the gateway says, version 1: who people are, what is set, and what is asked for.
+
+No name and no e-mail address is ever in a message: the gateway keeps them and joins them in.
+A request is a stream of its own, `request-<id>`; it expires, and is idempotent by its id.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from contracts import events
+from contracts.types import (
+    Amount,
+    AwardKind,
+    BasisPoints,
+    Ciphertext,
+    Currency,
+    Id,
+    Instant,
+    MinorUnits,
+    PositiveAmount,
+    Role,
+    ShortText,
+    Value,
+)
+
+
+class UserEvent(events.Event):
+    """The base of what happens to a user, in the stream `user-<id>`."""
+
+    service: ClassVar[str] = "gateway"
+    kind: ClassVar[str] = "user"
+
+    user_id: Id
+
+
+class UserRegistered(UserEvent):
+    """A user came to be; `referred_by` is the agent whose code they used."""
+
+    fact: ClassVar[str] = "user_registered"
+
+    roles: tuple[Role, ...]
+    referred_by: Id | None
+    registered_at: Instant
+
+
+class UserRolesChanged(UserEvent):
+    """A user's roles are now these."""
+
+    fact: ClassVar[str] = "user_roles_changed"
+
+    roles: tuple[Role, ...]
+    changed_by: Id
+
+
+class UserReferrerChanged(UserEvent):
+    """A user's referrer is now this agent, or nobody."""
+
+    fact: ClassVar[str] = "user_referrer_changed"
+
+    referred_by: Id | None
+    changed_by: Id
+
+
+class UserDeactivated(UserEvent):
+    """A user may no longer sign in; their ledger and deployments stay."""
+
+    fact: ClassVar[str] = "user_deactivated"
+
+    changed_by: Id
+
+
+class UserReactivated(UserEvent):
+    """A user may sign in again."""
+
+    fact: ClassVar[str] = "user_reactivated"
+
+    changed_by: Id
+
+
+class CreditBundle(Value):
+    """An offer: so many credits, and so many free ones with them, for one price."""
+
+    credits: PositiveAmount
+    bonus: Amount
+    price_minor: MinorUnits
+
+
+class Shares(Value):
+    """Shares of true revenue in force from an instant on."""
+
+    effective_from: Instant
+    partner_basis_points: BasisPoints
+    agent_basis_points: BasisPoints
+
+
+class SettingsChanged(events.Event):
+    """The platform's settings are now these, whole; secrets are not among them.
+
+    `shares` is the whole history of shares, by `effective_from`, the earliest first.
+    """
+
+    service: ClassVar[str] = "gateway"
+    kind: ClassVar[str] = "settings"
+    fact: ClassVar[str] = "settings_changed"
+
+    settings_version: Annotated[int, Field(ge=1)]
+    credits_enabled: bool
+    credits_per_unit: Annotated[int, Field(ge=1)]
+    credit_bundles: tuple[CreditBundle, ...]
+    currency: Currency
+    signup_award: Amount
+    referral_award: Amount
+    award_expiry_days: Annotated[int, Field(ge=1, le=36_500)] | None
+    shares: tuple[Shares, ...]
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None
+    project_costs_enabled: bool
+    self_registration: bool
+    platform_repository_url: ShortText | None
+    platform_repository_branch: ShortText | None
+    changed_by: Id
+    changed_at: Instant
+
+
+class Request(events.Event):
+    """The base of what is asked for: by whom, and until when it is worth doing."""
+
+    service: ClassVar[str] = "gateway"
+    kind: ClassVar[str] = "request"
+
+    request_id: Id
+    requested_by: Id
+    requested_at: Instant
+    expires_at: Instant
+
+
+class DeploymentRequested(Request):
+    """A user wants a module deployed.
+
+    `variables` is a JSON object, encrypted under a data key of this deployment's own;
+    `sealed_data_key` is that key, sealed for the deployer. No `module_version` means the latest.
+    """
+
+    fact: ClassVar[str] = "deployment_requested"
+
+    deployment_id: Id
+    user_id: Id
+    module_id: Id
+    module_version: Annotated[int, Field(ge=1)] | None
+    project: ShortText | None
+    variables: Ciphertext
+    sealed_data_key: Ciphertext
+
+
+class DeploymentCancelRequested(Request):
+    """Somebody who may wants a deployment's running or waiting build cancelled."""
+
+    fact: ClassVar[str] = "deployment_cancel_requested"
+
+    deployment_id: Id
+
+
+class SyncRequested(Request):
+    """The platform's repository, or a partner's, should be read.
+
+    `sealed_token` is the token for it, sealed for the catalogue.
+    """
+
+    fact: ClassVar[str] = "sync_requested"
+
+    sync_id: Id
+    scope: Literal["platform", "partner"]
+    partner_id: Id | None
+    repository_url: ShortText
+    branch: ShortText | None
+    sealed_token: Ciphertext | None
+
+
+class AwardRequested(Request):
+    """Credits should be given for free."""
+
+    fact: ClassVar[str] = "award_requested"
+
+    user_id: Id
+    award_kind: AwardKind
+    credits: PositiveAmount
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    credits_expire_at: Instant | None
+
+
+class AdjustmentRequested(Request):
+    """Credits should be taken away; `credits` is how many, as a positive number."""
+
+    fact: ClassVar[str] = "adjustment_requested"
+
+    user_id: Id
+    credits: PositiveAmount
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class PurchaseRequested(Request):
+    """A purchase that was invoiced outside Stripe should be recorded."""
+
+    fact: ClassVar[str] = "purchase_requested"
+
+    user_id: Id
+    credits: PositiveAmount
+    price_minor: MinorUnits
+    currency: Currency
+    reference: Annotated[str, Field(min_length=1, max_length=200)]

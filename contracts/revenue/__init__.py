@@ -1,0 +1,1 @@
+"""What the revenue service says."""
