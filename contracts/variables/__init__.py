@@ -1,0 +1,11 @@
+"""Values of variables, checked without running Terraform.
+
+The catalogue, the gateway and the deployer hold values against a module's variables by this one
+checker. It is pure, bounded, and as strict as Terraform or laxer, except that it converts nothing:
+a string where a number is wanted is refused.
+"""
+
+from contracts.variables.checking import check_variables, effective_values
+from contracts.variables.nearest import known_as, nearest
+
+__all__ = ["check_variables", "effective_values", "known_as", "nearest"]
