@@ -86,6 +86,12 @@ EVENTS: Final[dict[str, type[Event]]] = {
 }
 """CloudEvents type → class, for every message of every version."""
 
+PUBLISHES: Final[dict[str, frozenset[str]]] = {
+    service: frozenset(event.kind for event in EVENTS.values() if event.service == service)
+    for service in SERVICES
+}
+"""Service → the kinds of streams that it publishes."""
+
 _ENVELOPES: Final[dict[str, Any]] = {name: Envelope[cls] for name, cls in EVENTS.items()}  # type: ignore[valid-type]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from contracts import events
 from pydantic import Field
 
-from contracts.types import Amount, BuildAction, Ciphertext, Id, Instant, LongText, ShortText
+from contracts.types import Amount, BuildAction, Ciphertext, Id, Instant, LongText, ShortText, Value
 
 
 class DeploymentEvent(events.Event):
@@ -102,7 +102,7 @@ class DeploymentSucceeded(BuildEvent):
     outputs: Ciphertext
 
 
-class BuildError(events.Value):
+class BuildError(Value):
     """Why a build ended badly; `platform_fault` is true where the module is not to blame."""
 
     code: Id

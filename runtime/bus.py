@@ -1,0 +1,186 @@
+"""The bus as a service uses it: publish with an acknowledgement, fetch in order, see if all is well.
+
+FastStream holds the connection and the service's life on it. Facts are fetched by a loop of our
+own, because its batch subscriber waits for a full batch or a time-out, and its other one handles
+messages in any order; see docs/adr/0003.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from faststream.nats import NatsBroker
+from faststream.security import SASLPlaintext
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
+
+from runtime.bus_topology import inbox_prefix, stream_of_subject
+from runtime.ids import new_id
+from runtime.metrics import CONSUMER_FAILURES
+from runtime.store import OutboxRow
+
+PUBLISH_TIMEOUT_SECONDS: Final = 5.0
+FETCH_MAX: Final = 500
+FETCH_SECONDS: Final = 5.0
+CONSUMER_CHECK_SECONDS: Final = 10.0
+ALREADY_IN_BATCH_OR_STREAM: Final = 10201
+CONTENT_TYPE: Final = "application/cloudevents+json"
+
+
+class BusError(Exception):
+    """The bus did not take a message, or does not have what it should."""
+
+
+class Bus:
+    """One service's connection to NATS."""
+
+    def __init__(self, *, service: str, url: str, user: str, password: str) -> None:
+        self.service: Final = service
+        self.broker: Final = NatsBroker(
+            url,
+            name=f"tollgate-{service}",
+            security=SASLPlaintext(username=user, password=password, use_ssl=False),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            inbox_prefix=inbox_prefix(service),
+            disconnected_cb=_sleep_a_random_time,
+            error_cb=_log_error,
+            graceful_timeout=20.0,
+            pending_size=16 * 1024**2,
+            logger=None,
+        )
+        self._client: Client | None = None
+
+    async def connect(self) -> None:
+        """Connect; waits for as long as the server is away."""
+        self._client = await self.broker.connect()
+
+    async def close(self) -> None:
+        """Send what is buffered and disconnect."""
+        await self.broker.stop()
+
+    @property
+    def client(self) -> Client:
+        """The NATS client; only once connected."""
+        if self._client is None:
+            raise BusError("not connected")
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """JetStream on that connection."""
+        return self.client.jetstream(timeout=PUBLISH_TIMEOUT_SECONDS)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server answers at present, as far as the client knows."""
+        return self._client is not None and self._client.is_connected
+
+    async def publish(self, row: OutboxRow) -> None:
+        """Publish one message and wait until it is stored; a repeated id is stored once."""
+        await self.jetstream.publish(
+            row.subject,
+            row.body.encode(),
+            stream=stream_of_subject(row.subject),
+            headers=_headers(row),
+        )
+
+    async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
+        """Publish messages of one JetStream stream, all or none (ADR-50), and wait for it.
+
+        Where one of them is stored already the server refuses the whole; then they are published
+        one by one, and those that are there count as published.
+        """
+        if len(rows) == 1:
+            await self.publish(rows[0])
+            return
+        try:
+            await self._publish_atomically(rows)
+        except APIError as error:
+            if error.err_code != ALREADY_IN_BATCH_OR_STREAM:
+                raise
+            for row in rows:
+                await self.publish(row)
+
+    async def _publish_atomically(self, rows: Sequence[OutboxRow]) -> None:
+        batch_id = new_id()
+        for number, row in enumerate(rows[:-1], start=1):
+            headers = _headers(row) | {
+                "Nats-Batch-Id": batch_id,
+                "Nats-Batch-Sequence": str(number),
+            }
+            await self.client.publish(row.subject, row.body.encode(), headers=headers)
+        last = rows[-1]
+        headers = _headers(last) | {
+            "Nats-Batch-Id": batch_id,
+            "Nats-Batch-Sequence": str(len(rows)),
+            "Nats-Batch-Commit": "1",
+        }
+        reply = await self.client.request(
+            last.subject, last.body.encode(), timeout=PUBLISH_TIMEOUT_SECONDS, headers=headers
+        )
+        answer: dict[str, Any] = json.loads(reply.data)
+        if "error" in answer:
+            raise APIError.from_error(answer["error"])
+        if answer.get("batch") != batch_id or answer.get("count") != len(rows):
+            raise BusError(f"the bus acknowledged another batch: {answer!r}")
+
+    async def consume(
+        self,
+        stream: str,
+        take: Callable[[Msg], Awaitable[None]],
+        *,
+        beat: Callable[[], None],
+    ) -> None:
+        """Hand over the messages of our durable consumer, in the order of the stream, for ever.
+
+        The consumer is only bound to, never made. While it is away, or the server is, nothing is
+        asked in haste.
+        """
+        subscription = await self.jetstream.pull_subscribe_bind(self.service, stream=stream)
+        failures = 0
+        while True:
+            beat()
+            try:
+                messages = await subscription.fetch(FETCH_MAX, timeout=FETCH_SECONDS)
+                failures = 0
+            except TimeoutError:
+                continue
+            except NatsError as error:
+                failures += 1
+                CONSUMER_FAILURES.labels(stream=stream).inc()
+                structlog.get_logger().warning("bus.fetch_failed", stream=stream, error=repr(error))
+                await asyncio.sleep(min(10.0, 0.1 * 2**failures) * random.uniform(0.5, 1.5))  # noqa: S311
+                continue
+            for message in messages:
+                await take(message)
+
+    async def missing_consumers(self, streams: Sequence[str]) -> list[str]:
+        """Return those of our consumers that the server does not have."""
+        missing = []
+        for stream in streams:
+            try:
+                await self.jetstream.consumer_info(stream, self.service)
+            except NotFoundError:
+                missing.append(f"{stream}/{self.service}")
+        return missing
+
+
+def _headers(row: OutboxRow) -> dict[str, str]:
+    return {"Nats-Msg-Id": row.id, "content-type": CONTENT_TYPE}
+
+
+async def _sleep_a_random_time() -> None:
+    """Keep the services from all coming back in the same moment."""
+    structlog.get_logger().warning("bus.disconnected")
+    await asyncio.sleep(random.uniform(0, 0.5))  # noqa: S311 - no secret
+
+
+async def _log_error(error: Exception) -> None:
+    structlog.get_logger().warning("bus.error", error=repr(error))

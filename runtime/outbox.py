@@ -1,0 +1,125 @@
+"""The relay: what is in the outbox gets onto the bus, in order, at least once.
+
+One replica of a service relays at a time, chosen by a session lock of the database. It sends
+first and marks afterwards: a crash in between sends again, with the same message id, and whoever
+receives knows the message by its stream and number.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final, Protocol
+
+import asyncpg
+import structlog
+
+from runtime.bus_topology import stream_of_subject
+from runtime.metrics import OUTBOX_PENDING, PUBLISHED, RELAY_FAILURES
+from runtime.store import OutboxRow, Store
+
+RELAY_BATCH_MAX: Final = 500
+RELAY_BATCH_BYTES_MAX: Final = 4 * 1024**2
+IDLE_POLL_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 0.5
+LEADER_RETRY_SECONDS: Final = 1.0
+_RELAY_LOCK: Final = "tollgate.relay"
+
+
+class Publisher(Protocol):
+    """What puts messages of one JetStream stream onto the bus, all or none, durably."""
+
+    async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
+        """Return once they are stored; raise when that is not certain."""
+        ...
+
+
+class Relay:
+    """Moves messages from the outbox to the bus."""
+
+    def __init__(self, store: Store, publisher: Publisher) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._wake = asyncio.Event()
+        self.beat: Callable[[], None] = lambda: None
+
+    def wake(self) -> None:
+        """Say that there is something to send."""
+        self._wake.set()
+
+    async def relay_once(self) -> int:
+        """Send one round of what is pending; return how many messages that were."""
+        rows = await self._store.pending(RELAY_BATCH_MAX)
+        OUTBOX_PENDING.set(len(rows))
+        for batch in batches(rows):
+            await self._publisher.publish_batch(batch)
+            await self._store.mark_published([row.position for row in batch])
+            PUBLISHED.inc(len(batch))
+        return len(rows)
+
+    async def run(self, leadership: asyncpg.Connection) -> None:
+        """Relay until the connection that holds the leadership is lost."""
+        while not leadership.is_closed():
+            self.beat()
+            self._wake.clear()
+            try:
+                sent = await self.relay_once()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rows are still there
+                RELAY_FAILURES.inc()
+                structlog.get_logger().warning("relay.failed", error=repr(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if sent < RELAY_BATCH_MAX:
+                await self._until_woken()
+
+    async def _until_woken(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+def batches(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
+    """Return the rows in their order, cut where the JetStream stream changes or a batch is full."""
+    found: list[list[OutboxRow]] = []
+    for _, group in groupby(rows, key=lambda row: stream_of_subject(row.subject)):
+        batch: list[OutboxRow] = []
+        size = 0
+        for row in group:
+            if batch and size + len(row.body) > RELAY_BATCH_BYTES_MAX:
+                found.append(batch)
+                batch, size = [], 0
+            batch.append(row)
+            size += len(row.body)
+        found.append(batch)
+    return found
+
+
+async def relay_as_leader(relay: Relay, dsn: str) -> None:
+    """Relay whenever this process holds the lock; for ever."""
+    while True:
+        relay.beat()
+        try:
+            connection = await asyncpg.connect(dsn, timeout=5)
+        except (OSError, asyncpg.PostgresError) as error:
+            structlog.get_logger().warning("relay.database_away", error=repr(error))
+            await asyncio.sleep(LEADER_RETRY_SECONDS)
+            continue
+        try:
+            if await connection.fetchval(
+                "select pg_try_advisory_lock(hashtext($1))", _RELAY_LOCK
+            ):
+                await relay.run(connection)
+            else:
+                await asyncio.sleep(LEADER_RETRY_SECONDS)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            structlog.get_logger().warning("relay.leadership_lost", error=repr(error))
+        finally:
+            await _close(connection)
+
+
+async def _close(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()

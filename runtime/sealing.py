@@ -1,0 +1,109 @@
+"""Encrypted values: a data key per subject, sealed for one service, wrapped at rest.
+
+All of it is JWE (RFC 7516) in compact form. To destroy a data key's wrapped form wherever it is
+kept erases everything that it encrypts, copies on the bus included.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey, OKPKey
+
+_CONTENT: Final = {"alg": "dir", "enc": "A256GCM"}
+_SEALED: Final = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}
+_REGISTRY: Final = jwe.JWERegistry(algorithms=["dir", "ECDH-ES+A256KW", "A256GCM"])
+_KEY_BYTES: Final = 32
+
+
+class SealingError(Exception):
+    """A value cannot be opened: the wrong key, or it was tampered with. Says nothing of the value."""
+
+
+@dataclass(frozen=True, repr=False)
+class DataKey:
+    """A 256-bit key for the values of one subject."""
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse a key of another length."""
+        if len(self.raw) != _KEY_BYTES:
+            raise SealingError(f"a data key has {_KEY_BYTES} bytes")
+
+    @classmethod
+    def generate(cls) -> "DataKey":
+        """Return a new random key."""
+        return cls(OctKey.generate_key(_KEY_BYTES * 8).raw_value)
+
+    @classmethod
+    def from_text(cls, text: str) -> "DataKey":
+        """Return the key that base64url text holds, as settings give it."""
+        try:
+            return cls(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except ValueError as error:
+            raise SealingError("a key is not base64url") from error
+
+    def encrypt(self, value: bytes) -> str:
+        """Return the value as a compact JWE."""
+        return jwe.encrypt_compact(_CONTENT, value, OctKey.import_key(self.raw), registry=_REGISTRY)
+
+    def decrypt(self, ciphertext: str) -> bytes:
+        """Return the value; `SealingError` where this key does not open it."""
+        return _open(ciphertext, OctKey.import_key(self.raw))
+
+    def encrypt_json(self, value: Any) -> str:
+        """Return a JSON value, encrypted."""
+        return self.encrypt(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+    def decrypt_json(self, ciphertext: str) -> Any:
+        """Return the JSON value that was encrypted."""
+        return json.loads(self.decrypt(ciphertext))
+
+    def seal_for(self, public_jwk: str) -> str:
+        """Return this key so that only the owner of the X25519 key pair can open it."""
+        return seal(self.raw, public_jwk)
+
+    @classmethod
+    def open_sealed(cls, sealed: str, private_jwk: str) -> "DataKey":
+        """Return the data key that was sealed for us."""
+        return cls(open_sealed(sealed, private_jwk))
+
+    def wrap(self, master: "DataKey") -> str:
+        """Return this key encrypted under the service's master key, for keeping."""
+        return master.encrypt(self.raw)
+
+    @classmethod
+    def unwrap(cls, wrapped: str, master: "DataKey") -> "DataKey":
+        """Return the key that `wrap` put away."""
+        return cls(master.decrypt(wrapped))
+
+
+def seal(value: bytes, public_jwk: str) -> str:
+    """Return the value sealed for the owner of an X25519 key pair (ECDH-ES, RFC 8037)."""
+    key = OKPKey.import_key(json.loads(public_jwk))
+    return jwe.encrypt_compact(_SEALED, value, key, registry=_REGISTRY)
+
+
+def open_sealed(sealed: str, private_jwk: str) -> bytes:
+    """Return the value that was sealed for us; `SealingError` where it was not."""
+    return _open(sealed, OKPKey.import_key(json.loads(private_jwk)))
+
+
+def generate_sealing_key() -> tuple[str, str]:
+    """Return a new X25519 key pair as JWK texts: (private, public)."""
+    key = OKPKey.generate_key("X25519", auto_kid=True)
+    return json.dumps(key.as_dict(private=True)), json.dumps(key.as_dict(private=False))
+
+
+def _open(ciphertext: str, key: OctKey | OKPKey) -> bytes:
+    try:
+        plaintext = jwe.decrypt_compact(ciphertext, key, registry=_REGISTRY).plaintext
+    except (JoseError, ValueError) as error:
+        raise SealingError("the value cannot be opened with this key") from error
+    if plaintext is None:
+        raise SealingError("the value is empty")
+    return plaintext
