@@ -1,11 +1,20 @@
 """What the catalogue says, version 1: modules, their versions, and how a sync went."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from contracts import events
-from contracts.types import Amount, Digest, Id, Instant, LongText, ShortText, Value
+from contracts.types import (
+    Amount,
+    Digest,
+    Id,
+    Instant,
+    JsonData,
+    LongText,
+    ShortText,
+    Value,
+)
 
 ModuleSource = Literal["admin", "partner"]
 ModuleVersion = Annotated[int, Field(ge=1)]
@@ -35,8 +44,8 @@ class Variable(Value):
     type: LongText
     description: LongText
     required: bool
-    default: Any = None
-    options: tuple[Any, ...] = ()
+    default: JsonData = None
+    options: tuple[JsonData, ...] = ()
     validations: tuple[Validation, ...] = ()
     nullable: bool = True
     sensitive: bool = False
@@ -90,7 +99,9 @@ class ModuleEvent(events.Event):
 class ModulePublished(ModuleEvent):
     """A module came to be, or came back; `module_version` starts at 1 and never repeats.
 
-    The source of exactly this version lies in the archive under `archive_digest`.
+    The source of exactly this version lies in the archive under `archive_digest`. Terraform runs
+    in the archive's folder `archive_folder`: its root (`""`), unless the module uses others that
+    stand beside it in the repository.
     """
 
     fact: ClassVar[str] = "module_published"
@@ -103,6 +114,7 @@ class ModulePublished(ModuleEvent):
     path: ShortText
     commit: ShortText
     archive_digest: Digest
+    archive_folder: ShortText = ""
     published_at: Instant
 
 
