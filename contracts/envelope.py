@@ -5,17 +5,26 @@ that stream's published messages from 1 without a gap. `seen` names the streams,
 the sender had applied and that matter to the message.
 """
 
-from typing import Annotated, Generic, Literal, TypeVar
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contracts.events import Event
 from contracts.types import Id, Instant
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
-SEEN_STREAMS_MAX = 64
-StreamName = Annotated[str, Field(pattern=r"^[a-z_]+(-[A-Za-z0-9._:-]+)?$", max_length=120)]
+SEEN_STREAMS_MAX: Final = 64
+SEQUENCE_MAX: Final = 2**31 - 1
+"""The largest whole number that a CloudEvents attribute may hold."""
+
+STREAM_NAME_PATTERN: Final = r"^[a-z_]+(-[A-Za-z0-9._:-]+)?$"
+STREAM_NAME_LENGTH_MAX: Final = 120
+StreamName = Annotated[str, Field(pattern=STREAM_NAME_PATTERN, max_length=STREAM_NAME_LENGTH_MAX)]
+
+_SEEN: Final = re.compile(r"([a-z_]+(?:-[A-Za-z0-9._:-]+)?)=(0|[1-9][0-9]{0,9})")
 
 
 class Envelope(BaseModel, Generic[E_co]):
@@ -30,9 +39,9 @@ class Envelope(BaseModel, Generic[E_co]):
     subject: StreamName
     time: Instant
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: str
+    dataschema: Annotated[str, Field(max_length=200)]
     partitionkey: StreamName
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX)]
     correlationid: Id
     causationid: Id | None = None
     seen: Annotated[str, Field(max_length=16_384)] = ""
@@ -45,6 +54,12 @@ class Envelope(BaseModel, Generic[E_co]):
         parse_seen(value)
         return value
 
+    @model_validator(mode="after")
+    def _is_of_one_stream(self) -> Self:
+        if self.partitionkey != self.subject:
+            raise ValueError(f"subject {self.subject!r} and partitionkey {self.partitionkey!r}")
+        return self
+
     @property
     def service(self) -> str:
         """Return the producing service's name."""
@@ -55,26 +70,37 @@ class Envelope(BaseModel, Generic[E_co]):
         return parse_seen(self.seen)
 
     def to_bytes(self) -> bytes:
-        """Return the structured JSON of the message; attributes that are not set are left out."""
-        return self.model_dump_json(exclude_none=False).encode()
+        """Return the structured JSON, without spaces, in the order of the fields.
+
+        An attribute that is not set is `null`, which CloudEvents reads as absent.
+        """
+        return self.model_dump_json().encode()
 
 
 def parse_seen(text: str) -> dict[str, int]:
     """Return `{"wallet-1": 7}` for `"wallet-1=7"`; `ValueError` where it is malformed."""
     if not text:
         return {}
-    pairs = text.split(",")
+    pairs = text.split(",", SEEN_STREAMS_MAX)
     if len(pairs) > SEEN_STREAMS_MAX:
         raise ValueError(f"seen names more than {SEEN_STREAMS_MAX} streams")
     streams: dict[str, int] = {}
     for pair in pairs:
-        name, equals, sequence = pair.rpartition("=")
-        if not equals or not name or not sequence.isdigit():
-            raise ValueError(f"seen is not a list of stream=sequence: {pair!r}")
-        streams[name] = int(sequence)
+        match = _SEEN.fullmatch(pair)
+        if match is None:
+            raise ValueError(f"seen is not a list of stream=sequence: {pair[:200]!r}")
+        name, sequence = match[1], int(match[2])
+        if name in streams:
+            raise ValueError(f"seen names {name[:200]!r} twice")
+        streams[name] = sequence
     return streams
 
 
-def format_seen(streams: dict[str, int]) -> str:
-    """Return the text form of `parse_seen`'s result, by name, so that it is canonical."""
-    return ",".join(f"{name}={sequence}" for name, sequence in sorted(streams.items()))
+def format_seen(streams: Mapping[str, int]) -> str:
+    """Return the text form of `parse_seen`'s result, by name, so that it is canonical.
+
+    `ValueError` where no receiver could read it: so a message that would be parked is never sent.
+    """
+    text = ",".join(f"{name}={sequence}" for name, sequence in sorted(streams.items()))
+    parse_seen(text)
+    return text

@@ -1,8 +1,13 @@
 """The base of every message, and what a message says of itself."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final
 
-from contracts.types import Id, ShortText, Value
+from pydantic import Field
+
+from contracts.types import Id, ShortText, Value, WholeNumber
+
+PROBLEMS_MAX: Final = 200
+DETAILS_MAX: Final = 20
 
 
 class Event(Value):
@@ -54,7 +59,7 @@ class RequestRefused(Event):
     request_id: Id
     code: Id
     detail: ShortText
-    errors: tuple[Problem, ...] = ()
-    details: dict[str, str | int | None] = {}
-
-
+    errors: Annotated[tuple[Problem, ...], Field(max_length=PROBLEMS_MAX)] = ()
+    details: Annotated[
+        dict[Id, ShortText | WholeNumber | None], Field(max_length=DETAILS_MAX)
+    ] = {}

@@ -5,15 +5,34 @@ whoever follows a stream takes all of it.
 """
 
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from contracts.catalog import v1 as catalog_v1
+from contracts.decoding import MisaddressedError, Registry, UnknownTypeError
 from contracts.deployer import v1 as deployer_v1
-from contracts.envelope import Envelope
 from contracts.events import Event
 from contracts.gateway import v1 as gateway_v1
 from contracts.ledger import v1 as ledger_v1
 from contracts.revenue import v1 as revenue_v1
+from contracts.upcasters import AnyUpcaster
+
+__all__ = [
+    "EVENTS",
+    "FOLLOWS",
+    "MODULES",
+    "PUBLISHES",
+    "REGISTRY",
+    "REQUESTS",
+    "SERVICES",
+    "UPCASTERS",
+    "MisaddressedError",
+    "Registry",
+    "UnknownTypeError",
+    "classes_in",
+    "consumers",
+    "decode",
+    "type_of_subject",
+]
 
 SERVICES: Final = ("catalog", "deployer", "ledger", "revenue", "gateway")
 
@@ -62,63 +81,55 @@ REQUESTS: Final[dict[str, tuple[type[Event], ...]]] = {
 """Service → the requests that it answers. Each request is a stream of its own, so it may choose."""
 
 
-def _classes(module: ModuleType) -> list[type[Event]]:
-    found = [
+MODULES: Final = (catalog_v1, deployer_v1, ledger_v1, revenue_v1, gateway_v1)
+"""Every module of messages; a service's `v2` stands here beside its `v1`."""
+
+UPCASTERS: Final[tuple[AnyUpcaster, ...]] = ()
+"""The `UPCASTERS` of every service that has a second version of anything."""
+
+
+def classes_in(module: ModuleType) -> list[type[Event]]:
+    """Return the messages that a module defines: the classes that name a fact of their own."""
+    return [
         value
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Event)
         and value.__module__ == module.__name__
-        and "fact" in _all_class_vars(value)
         and hasattr(value, "service")
+        and hasattr(value, "fact")
     ]
-    return sorted(found, key=lambda cls: cls.type_name())
 
 
-def _all_class_vars(cls: type) -> set[str]:
-    return {name for base in cls.__mro__ for name in vars(base)}
+REGISTRY: Final = Registry((cls for module in MODULES for cls in classes_in(module)), UPCASTERS)
 
-
-MODULES: Final = (catalog_v1, deployer_v1, ledger_v1, revenue_v1, gateway_v1)
-
-EVENTS: Final[dict[str, type[Event]]] = {
-    cls.type_name(): cls for module in MODULES for cls in _classes(module)
-}
+EVENTS: Final = REGISTRY.events
 """CloudEvents type → class, for every message of every version."""
 
 PUBLISHES: Final[dict[str, frozenset[str]]] = {
-    service: frozenset(event.kind for event in EVENTS.values() if event.service == service)
+    service: frozenset(cls.kind for cls in EVENTS.values() if cls.service == service)
     for service in SERVICES
 }
 """Service → the kinds of streams that it publishes."""
 
-_ENVELOPES: Final[dict[str, Any]] = {name: Envelope[cls] for name, cls in EVENTS.items()}  # type: ignore[valid-type]
-
-
-class UnknownTypeError(ValueError):
-    """A message says that it is of a type that this release does not know."""
-
-    def __init__(self, type_name: str) -> None:
-        super().__init__(f"unknown message type {type_name!r}")
-        self.type_name = type_name
-
-
-def decode(type_name: str, body: bytes) -> Envelope[Any]:
-    """Return the envelope in `body`, checked against its own contract.
-
-    `UnknownTypeError` where the type is not known, `pydantic.ValidationError` where it does not
-    fit its contract, or says a type of its own that is another one.
-    """
-    model = _ENVELOPES.get(type_name)
-    if model is None:
-        raise UnknownTypeError(type_name)
-    envelope: Envelope[Any] = model.model_validate_json(body)
-    if envelope.type != type_name:
-        raise UnknownTypeError(envelope.type)
-    return envelope
+decode: Final = REGISTRY.decode
+"""See `Registry.decode`: the envelope in a body, checked, in the newest version."""
 
 
 def type_of_subject(subject: str) -> str:
     """Return the type that a NATS subject carries: the subject without the kind of stream."""
-    root, service, _kind, fact, version = subject.split(".")
-    return f"{root}.{service}.{fact}.{version}"
+    match subject.split("."):
+        case [root, service, _kind, fact, version]:
+            return f"{root}.{service}.{fact}.{version}"
+        case _:
+            raise UnknownTypeError(subject)
+
+
+def consumers(cls: type[Event]) -> tuple[str, ...]:
+    """Return the services that read a message, in the order of `SERVICES`."""
+    return tuple(
+        service
+        for service in SERVICES
+        if (cls.service, cls.kind) in FOLLOWS[service]
+        and (cls.kind != "request" or cls in REQUESTS[service])
+    )

@@ -4,10 +4,19 @@ Credits and money are whole numbers. They are different types, and neither is ev
 strict validation refuses `5.0`, `"5"` and `true` where a number of credits is meant.
 """
 
+import math
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, NewType
+from typing import Annotated, Any, Final, Literal, NewType
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
 Credits = NewType("Credits", int)
 
@@ -23,12 +32,55 @@ class Value(BaseModel):
     model_config = _STRICT
 
 
+_RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _is_rfc_3339(value: Any) -> Any:
+    """Refuse the other spellings that pydantic reads, such as seconds since 1970 in a string."""
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError("not an RFC 3339 date-time with at most microseconds")
+    return value
+
+
 def _to_utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside the years 1 to 9999 in UTC") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
-"""A moment with a zone, held in UTC."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_is_rfc_3339), AfterValidator(_to_utc)]
+"""A moment with a zone, held in UTC, to the microsecond."""
+
+JSON_DEPTH_MAX: Final = 40
+
+
+def _is_json(value: Any, depth: int = 0) -> Any:
+    """Refuse what JSON cannot carry: Python's reader lets `NaN` and `1e400` through."""
+    if depth > JSON_DEPTH_MAX:
+        raise ValueError(f"nested deeper than {JSON_DEPTH_MAX}")
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError("not a finite number")
+        case None | bool() | int() | float() | str():
+            return value
+        case list() | tuple():
+            for item in value:
+                _is_json(item, depth + 1)
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise ValueError("an object's names must be text")
+                _is_json(item, depth + 1)
+        case _:
+            raise ValueError(f"JSON has no {type(value).__name__}")
+    return value
+
+
+JsonData = Annotated[Any, AfterValidator(_is_json)]
+"""Any value that JSON can carry, at most 40 deep."""
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 """An opaque id: UUIDv7 where we made it."""
@@ -47,6 +99,9 @@ MinorUnits = Annotated[int, Field(ge=0, le=WHOLE_NUMBER_MAX)]
 
 SignedMinorUnits = Annotated[int, Field(ge=-WHOLE_NUMBER_MAX, le=WHOLE_NUMBER_MAX)]
 """A change of money in minor units, either way."""
+
+WholeNumber = Annotated[int, Field(ge=-WHOLE_NUMBER_MAX, le=WHOLE_NUMBER_MAX)]
+"""A whole number of either sign."""
 
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """A share in hundredths of a percent: 3000 is 30.00 %."""

@@ -6,11 +6,20 @@ encrypted under the deployment's data key, which only the gateway and the deploy
 
 from typing import Annotated, ClassVar
 
-
-from contracts import events
 from pydantic import Field
 
-from contracts.types import Amount, BuildAction, Ciphertext, Id, Instant, LongText, ShortText, Value
+from contracts import events
+from contracts.types import (
+    Amount,
+    BuildAction,
+    Ciphertext,
+    Id,
+    Instant,
+    LongText,
+    ShortText,
+    Value,
+    WholeNumber,
+)
 
 
 class DeploymentEvent(events.Event):
@@ -73,7 +82,7 @@ class DeploymentRefused(DeploymentEvent):
     code: Id
     detail: ShortText
     required: Amount | None = None
-    available: int | None = None
+    available: WholeNumber | None = None
     errors: tuple[events.Problem, ...] = ()
 
 

@@ -22,6 +22,7 @@ from contracts.types import (
     PositiveAmount,
     ShortText,
     Value,
+    WholeNumber,
 )
 
 HoldRefusalCode = Literal[
@@ -35,8 +36,8 @@ class Balance(Value):
     Available is the one less the other. Either may be negative after a reversal only.
     """
 
-    awarded: int
-    purchased: int
+    awarded: WholeNumber
+    purchased: WholeNumber
     awarded_held: Amount
     purchased_held: Amount
 
@@ -159,7 +160,7 @@ class HoldRefused(WalletEvent):
     build_id: Id
     code: HoldRefusalCode
     required: Amount
-    available: int
+    available: WholeNumber
 
 
 class HoldSettled(WalletEvent):
