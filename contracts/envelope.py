@@ -30,7 +30,7 @@ _SEEN: Final = re.compile(r"([a-z_]+(?:-[A-Za-z0-9._:-]+)?)=(0|[1-9][0-9]{0,9})"
 class Envelope(BaseModel, Generic[E_co]):
     """A message as it travels: who says it, of which stream, what number, caused by what."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     specversion: Literal["1.0"] = "1.0"
     id: Id

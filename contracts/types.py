@@ -23,7 +23,7 @@ Credits = NewType("Credits", int)
 WHOLE_NUMBER_MAX: Final = 2**53 - 1
 """The largest whole number that every JSON reader holds exactly (RFC 8259, section 6)."""
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class Value(BaseModel):
@@ -37,11 +37,13 @@ _RFC_3339: Final = re.compile(
 )
 
 
-def _is_rfc_3339(value: Any) -> Any:
-    """Refuse the other spellings that pydantic reads, such as seconds since 1970 in a string."""
-    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+def _read_rfc_3339(value: Any) -> Any:
+    """Read the one spelling of a moment; pydantic would also read seconds since 1970 in a string."""
+    if not isinstance(value, str):
+        return value
+    if not _RFC_3339.fullmatch(value):
         raise ValueError("not an RFC 3339 date-time with at most microseconds")
-    return value
+    return datetime.fromisoformat(value)
 
 
 def _to_utc(instant: datetime) -> datetime:
@@ -51,7 +53,7 @@ def _to_utc(instant: datetime) -> datetime:
         raise ValueError("outside the years 1 to 9999 in UTC") from None
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_is_rfc_3339), AfterValidator(_to_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_read_rfc_3339), AfterValidator(_to_utc)]
 """A moment with a zone, held in UTC, to the microsecond."""
 
 JSON_DEPTH_MAX: Final = 40

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
@@ -19,6 +18,22 @@ from runtime.processor import OUTAGE_RETRY_SECONDS, OUTAGES, Processor
 from runtime.store import Changes, Store, Waiting
 
 Decode = Callable[[str, bytes], Envelope[Any]]
+
+
+class BusMessage(Protocol):
+    """A message as a bus hands it over: NATS', or the twin's."""
+
+    subject: str
+    data: bytes
+
+    @property
+    def metadata(self) -> Any:
+        """Its `stream` and `sequence.stream`, the number it has there."""
+        ...
+
+    async def ack(self) -> None:
+        """Say that it need not come again."""
+        ...
 
 
 class _Place(msgspec.Struct):
@@ -38,10 +53,10 @@ class Consumption:
         self._type_of_subject = type_of_subject
         self._clock = clock
 
-    def taker(self, processor: Processor, store: Store) -> Callable[[Msg], Awaitable[None]]:
+    def taker(self, processor: Processor, store: Store) -> Callable[[BusMessage], Awaitable[None]]:
         """Return what takes one message from the bus."""
 
-        async def take(message: Msg) -> None:
+        async def take(message: BusMessage) -> None:
             try:
                 envelope = self._decode(self._type_of_subject(message.subject), message.data)
             except ValueError as error:
@@ -81,7 +96,7 @@ class Consumption:
                 structlog.get_logger().warning("bus.unreachable", error=repr(error))
             await asyncio.sleep(CONSUMER_CHECK_SECONDS)
 
-    async def _park(self, store: Store, message: Msg, error: ValueError) -> None:
+    async def _park(self, store: Store, message: BusMessage, error: ValueError) -> None:
         """Keep a message that cannot be read where people find it; its stream waits behind it."""
         row = undecodable(
             subject=message.subject,
@@ -107,7 +122,7 @@ class Consumption:
 _STREAM_NAME_LENGTH_MAX: Final = 120
 
 
-def _place(message: Msg) -> tuple[str, int]:
+def _place(message: BusMessage) -> tuple[str, int]:
     """Return the stream and number the message says, or its place on the bus."""
     try:
         place = msgspec.json.decode(message.data, type=_Place)

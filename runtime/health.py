@@ -53,7 +53,7 @@ class Readiness:
     async def problems(self) -> dict[str, str]:
         """Return what is wrong, by check; empty where the process is ready."""
         found: dict[str, str] = {}
-        for name, check in self._checks.items():
+        for name, check in tuple(self._checks.items()):
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
                     problem = await check()

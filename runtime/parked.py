@@ -45,7 +45,7 @@ async def show_parked(connection: asyncpg.Connection, message_id: str) -> Parked
 async def retry_parked(connection: asyncpg.Connection, message_id: str) -> bool:
     """Have a parked message tried again at once; return whether there was one."""
     done = await connection.fetchval(
-        """update inbox_waiting set parked_at = null, due_at = now(), attempts = 0
+        """update inbox_waiting set parked_at = null, due_at = first_at, attempts = 0
            where id = $1 and parked_at is not null returning id""",
         message_id,
     )
@@ -79,7 +79,7 @@ async def discard_parked(connection: asyncpg.Connection, message_id: str) -> boo
             return False
         await connection.execute("delete from inbox_waiting where id = $1", message_id)
         await connection.execute(
-            """update inbox_waiting set due_at = now()
+            """update inbox_waiting set due_at = first_at
                where stream = $1 and sequence = $2 + 1 and parked_at is null""",
             row["stream"],
             row["sequence"],

@@ -158,6 +158,11 @@ class Processor:
             if not self._queue:
                 return
 
+    async def process_due(self) -> None:
+        """Process what was set aside and is due now, and no more; likewise."""
+        while batch := await self._due():
+            await self._process(batch)
+
     def _put(self, item: Item) -> None:
         self._queue.append(item)
         if len(self._queue) >= QUEUE_MAX:
@@ -191,10 +196,13 @@ class Processor:
             return []
         self._waiting_poll_at = now + IDLE_POLL_SECONDS
         try:
-            due = await self._store.due(self._clock.now(), BATCH_MAX)
+            return await self._due()
         except OUTAGES as error:
             structlog.get_logger().warning("inbox.unreachable", error=repr(error))
             return []
+
+    async def _due(self) -> list[Item]:
+        due = await self._store.due(self._clock.now(), BATCH_MAX)
         return [delivery for waiting in due if (delivery := await self._readable(waiting))]
 
     async def _readable(self, waiting: Waiting) -> Delivery | None:

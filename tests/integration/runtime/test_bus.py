@@ -1,0 +1,177 @@
+"""The hazards of JetStream and its client that would lose or double messages, each seen not to."""
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+from nats.errors import Error as NatsError
+from nats.js.api import ConsumerConfig, StreamConfig
+from nats.js.errors import NoStreamResponseError
+
+from devkit.nats import ADMIN as NATS_ADMIN
+from runtime.bus import Bus
+from runtime.bus_migrate import migrate_bus
+from runtime.bus_topology import stream_of_subject
+from runtime.consumption import check_consumers
+from runtime.outbox import Relay, relay_as_leader
+from runtime.postgres_store import PostgresStore
+from runtime.store import Changes, OutboxRow
+from tests.integration.runtime.conftest import CounterDatabase, NatsBusUnderTest, Servers
+from tests.support import counter
+from tests.support.environment import PASSWORD
+from tests.support.runtime_bench import ASKER_STREAM, ask
+
+BOUND_SECONDS = 20
+
+
+async def test_migrating_the_bus_again_changes_nothing(real_bus: NatsBusUnderTest) -> None:
+    assert await migrate_bus(real_bus.bus.client, counter.TOPOLOGY) == []
+
+
+async def test_a_stream_and_a_consumer_that_differ_are_told_and_then_mended(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    client, jetstream = real_bus.bus.client, real_bus.bus.jetstream
+    stream = (await jetstream.stream_info(ASKER_STREAM)).config
+    await jetstream.update_stream(StreamConfig(**{**vars(stream), "duplicate_window": 5.0}))
+    found = (await jetstream.consumer_info(ASKER_STREAM, "counter")).config
+    await jetstream.add_consumer(ASKER_STREAM, ConsumerConfig(**{**vars(found), "ack_wait": 3.0}))
+    told = await migrate_bus(client, counter.TOPOLOGY, check=True)
+    assert len(told) == 2
+    assert (await migrate_bus(client, counter.TOPOLOGY)) == told
+    assert await migrate_bus(client, counter.TOPOLOGY, check=True) == []
+
+
+async def test_a_service_tells_at_start_that_its_consumer_is_missing_or_another(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    assert await check_consumers(real_bus.bus, counter.TOPOLOGY) == []
+    jetstream = real_bus.bus.jetstream
+    found = (await jetstream.consumer_info(ASKER_STREAM, "counter")).config
+    await jetstream.add_consumer(ASKER_STREAM, ConsumerConfig(**{**vars(found), "ack_wait": 3.0}))
+    [problem] = await check_consumers(real_bus.bus, counter.TOPOLOGY)
+    assert "ack_wait" in problem
+    await jetstream.delete_consumer(ASKER_STREAM, "counter")
+    assert await check_consumers(real_bus.bus, counter.TOPOLOGY) == [
+        f"consumer {ASKER_STREAM}/counter is missing"
+    ]
+    assert await real_bus.bus.missing_consumers([ASKER_STREAM]) == [f"{ASKER_STREAM}/counter"]
+
+
+async def test_a_consumer_that_is_gone_is_not_asked_for_in_haste(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    async def never(_: object) -> None:
+        raise AssertionError("there is nothing to take")
+
+    consuming = asyncio.create_task(real_bus.bus.consume(ASKER_STREAM, never, beat=beat))
+    try:
+        await asyncio.sleep(0)
+        await real_bus.bus.jetstream.delete_consumer(ASKER_STREAM, "counter")
+        async with asyncio.timeout(BOUND_SECONDS):
+            while beats < 3:
+                await asyncio.sleep(0.1)
+        before = beats
+        await asyncio.sleep(1)
+        assert beats - before < 10
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+
+
+async def test_what_no_stream_takes_is_an_error_and_not_a_silent_loss(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    with pytest.raises(NoStreamResponseError):
+        await real_bus.bus.publish(replace(ask(), subject="tollgate.asker.nobody.thing.v1"))
+
+
+async def test_a_batch_with_a_message_that_is_there_already_is_stored_once_and_whole(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    rows = [ask() for _ in range(5)]
+    await real_bus.bus.publish(rows[2])
+    await real_bus.bus.publish_batch(rows)
+    stored = await real_bus.stored(ASKER_STREAM)
+    assert sorted(stored) == sorted(row.body.encode() for row in rows)
+
+
+async def test_a_batch_keeps_its_order(real_bus: NatsBusUnderTest) -> None:
+    rows = [ask() for _ in range(100)]
+    await real_bus.bus.publish_batch(rows)
+    assert await real_bus.stored(ASKER_STREAM) == [row.body.encode() for row in rows]
+
+
+async def test_two_relays_of_one_outbox_publish_each_message_once(
+    real_database: CounterDatabase, real_bus: NatsBusUnderTest
+) -> None:
+    async with asyncpg.create_pool(real_database.dsn, min_size=2) as pool:
+        store = PostgresStore(pool)
+        rows = [ask() for _ in range(50)]
+        relays = [
+            asyncio.create_task(relay_as_leader(Relay(store, real_bus.bus), real_database.dsn))
+            for _ in range(2)
+        ]
+        try:
+            for row in rows:
+                async with store.transaction() as transaction:
+                    await transaction.write(Changes(outbox=[row]))
+            async with asyncio.timeout(BOUND_SECONDS):
+                while await store.pending(1):
+                    await asyncio.sleep(0.05)
+        finally:
+            for relay in relays:
+                relay.cancel()
+            await asyncio.gather(*relays, return_exceptions=True)
+    assert await real_bus.stored(ASKER_STREAM) == [row.body.encode() for row in rows]
+
+
+async def test_the_connection_outlives_a_server_that_is_away_for_a_while(
+    servers: Servers,
+) -> None:
+    bus = Bus(service="counter", url=servers.nats.url, user=NATS_ADMIN, password=PASSWORD)
+    await bus.connect()
+    try:
+        await migrate_bus(bus.client, counter.TOPOLOGY)
+        servers.nats.child.process.kill()
+        servers.nats.child.process.wait()
+        revived = _restart(servers)
+        try:
+            await _until_published(bus, ask())
+        finally:
+            await bus.close()
+            revived.kill()
+            revived.wait()
+    finally:
+        await bus.close()
+
+
+async def _until_published(bus: Bus, row: OutboxRow) -> None:
+    """Publish again until it is acknowledged, as the relay does."""
+    async with asyncio.timeout(BOUND_SECONDS):
+        while True:
+            try:
+                await bus.publish(row)
+            except NatsError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+def _restart(servers: Servers):  # noqa: ANN202 - a Popen of the launcher's
+    from devkit.program import start
+
+    return start(servers.nats.server.program()).process
+
+
+def test_requests_facts_and_logs_travel_on_streams_of_their_own() -> None:
+    assert stream_of_subject("tollgate.gateway.request.award_requested.v1") == "TOLLGATE_REQUESTS"
+    assert stream_of_subject("tollgate.gateway.user.user_registered.v1") == "TOLLGATE_GATEWAY"
+    assert stream_of_subject("tollgate.logs.v1.some-build") == "TOLLGATE_LOGS"
