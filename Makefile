@@ -1,0 +1,62 @@
+# Everything a developer does, by name: `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.8
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test check format asyncapi schemas bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tollgate needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Choose one with PYTHON=…"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install "uv==$(UV_VERSION)"
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+setup: $(STAMP) ## create the environment in .venv, with pinned and hashed dependencies
+
+up: $(STAMP) ## start the whole system with demo data, and say where it is
+	@$(BIN)/tollgate up --demo
+
+demo: $(STAMP) ## tell the main job as a story on the terminal, on a system of its own
+	@$(BIN)/python -m devkit.story
+
+test: $(STAMP) ## run all tests, on real servers that they start themselves
+	@$(BIN)/pytest
+
+check: $(STAMP) ## run all linters, type checks and fences
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/vulture
+	$(BIN)/codespell
+
+format: $(STAMP) ## format the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+schemas: $(STAMP) ## export the messages' JSON Schemas
+	@$(BIN)/tollgate schemas
+
+asyncapi: $(STAMP) ## export the AsyncAPI 3 document of the whole system
+	@$(BIN)/tollgate asyncapi
+
+bench: $(STAMP) ## measure, beside a reference of the same minute
+	@$(BIN)/tollgate bench
+
+lock: $(STAMP) ## pin the dependencies anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what was made here: the environment and caches, never data
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
