@@ -28,10 +28,8 @@ def slice_value(*, price_minor: int, lot_credits: int, start: int, end: int) -> 
     However a lot is cut, its slices sum to exactly its price: each end is rounded down on its
     own, so what one slice lacks the next one has. `ValueError` where there is no such range.
     """
-    if not 0 <= start <= end <= lot_credits:
+    if not 0 <= start <= end <= lot_credits or lot_credits == 0:
         raise ValueError(f"no credits {start} to {end} in a lot of {lot_credits}")
-    if start == end:
-        return 0
     return price_minor * end // lot_credits - price_minor * start // lot_credits
 
 

@@ -1,0 +1,20 @@
+"""Where revenue is put together; nothing happens at import."""
+
+from contracts.revenue.v1 import RequestRefused
+from runtime.process import Service
+from services.revenue.handlers import RevenueHandlers
+from services.revenue.projections.payee_lines import PayeeLines
+from services.revenue.projections.revenue_lines import RevenueLines
+from services.revenue.publishing import PAYEE, REVENUE
+from services.revenue.settings import RevenueSettings
+
+
+def build(settings: RevenueSettings) -> Service:  # noqa: ARG001 - every service is built alike
+    """Return the service, composed."""
+    return Service(
+        name="revenue",
+        kinds=(REVENUE, PAYEE),
+        handlers=RevenueHandlers(),
+        projections=(RevenueLines(), PayeeLines()),
+        refused=RequestRefused,
+    )

@@ -1,0 +1,1 @@
+"""Revenue's read models, each with its SQL."""

@@ -1,0 +1,1 @@
+"""Revenue's rules, as tables and as properties."""
