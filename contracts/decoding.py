@@ -135,9 +135,11 @@ def _step_problems(classes: Iterable[type[Event]], steps: Iterable[AnyUpcaster])
     problems = [misfit for step in steps if (misfit := step.misfit())]
     count = dict.fromkeys(by_type, 0)
     for step in steps:
-        for cls in (step.old, step.new):
-            if by_type.get(cls.type_name()) is not cls:
-                problems.append(f"an upcaster uses {cls.type_name()}, which is not registered")
+        problems += [
+            f"an upcaster uses {cls.type_name()}, which is not registered"
+            for cls in (step.old, step.new)
+            if by_type.get(cls.type_name()) is not cls
+        ]
         count[step.old.type_name()] = count.get(step.old.type_name(), 0) + 1
     successors = {(cls.service, cls.fact, cls.contract_version - 1) for cls in by_type.values()}
     for name, cls in by_type.items():

@@ -15,12 +15,16 @@ class Event(Value):
 
     A subclass names its producer, the kind of stream it belongs to, what happened, and its
     version. A released class never changes: what must change becomes a class of the next version.
+
+    `sent` is the switch of a next version: it starts as False, which lets every reader learn the
+    version in one release; a later release turns it on, together with the code that sends it.
     """
 
     service: ClassVar[str]
     kind: ClassVar[str]
     fact: ClassVar[str]
     contract_version: ClassVar[int] = 1
+    sent: ClassVar[bool] = True
 
     @classmethod
     def type_name(cls) -> str:
@@ -29,7 +33,7 @@ class Event(Value):
 
     @classmethod
     def bus_subject(cls) -> str:
-        """Return the NATS subject, which also names the kind of stream, so that it can be followed."""
+        """Return the NATS subject, which names the kind of stream as well: that is followed."""
         return f"tollgate.{cls.service}.{cls.kind}.{cls.fact}.v{cls.contract_version}"
 
     @classmethod
@@ -61,5 +65,6 @@ class RequestRefused(Event):
     detail: ShortText
     errors: Annotated[tuple[Problem, ...], Field(max_length=PROBLEMS_MAX)] = ()
     details: Annotated[
-        dict[Id, ShortText | WholeNumber | None], Field(max_length=DETAILS_MAX)
-    ] = {}
+        dict[Id, ShortText | WholeNumber | None],
+        Field(default_factory=dict, max_length=DETAILS_MAX),
+    ]

@@ -39,7 +39,12 @@ SERVICES: Final = ("catalog", "deployer", "ledger", "revenue", "gateway")
 FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     "catalog": frozenset({("gateway", "request"), ("deployer", "deployment")}),
     "deployer": frozenset(
-        {("gateway", "request"), ("gateway", "settings"), ("catalog", "module"), ("ledger", "wallet")}
+        {
+            ("gateway", "request"),
+            ("gateway", "settings"),
+            ("catalog", "module"),
+            ("ledger", "wallet"),
+        }
     ),
     "ledger": frozenset(
         {

@@ -38,7 +38,7 @@ _RFC_3339: Final = re.compile(
 
 
 def _read_rfc_3339(value: Any) -> Any:
-    """Read the one spelling of a moment; pydantic would also read seconds since 1970 in a string."""
+    """Read the one spelling of a moment; pydantic would read seconds since 1970 as well."""
     if not isinstance(value, str):
         return value
     if not _RFC_3339.fullmatch(value):
@@ -74,7 +74,7 @@ def _is_json(value: Any, depth: int = 0) -> Any:
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
-                    raise ValueError("an object's names must be text")
+                    raise ValueError("an object's names must be text")  # noqa: TRY004 - pydantic's
                 _is_json(item, depth + 1)
         case _:
             raise ValueError(f"JSON has no {type(value).__name__}")

@@ -103,7 +103,7 @@ class DeploymentProvisioning(BuildEvent):
 
 
 class DeploymentSucceeded(BuildEvent):
-    """The build ended well. `outputs` is a JSON object, name → {value, type, sensitive}, encrypted."""
+    """The build ended well. `outputs` is an encrypted object: name → {value, type, sensitive}."""
 
     fact: ClassVar[str] = "deployment_succeeded"
 

@@ -71,7 +71,7 @@ class Slice(Value):
 
 
 class ShareRule(Value):
-    """The shares in force when a hold was placed, with the version of the settings they are from."""
+    """The shares in force when a hold was placed, and the version of the settings they are from."""
 
     settings_version: Annotated[int, Field(ge=0)]
     partner_basis_points: BasisPoints
