@@ -1,0 +1,1 @@
+"""The five services, which never import each other."""
