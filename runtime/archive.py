@@ -196,6 +196,7 @@ class FolderStore:
         return digest
 
     def get(self, digest: str) -> bytes:
+        """Return the archive, verified."""
         try:
             with (self._root / _name_of(digest)).open("rb") as file:
                 return _verified(file.read(ARCHIVE_BYTES_MAX + 1), digest)
@@ -211,12 +212,14 @@ class ObjectStore:
         self._prefix = prefix.rstrip("/")
 
     def put(self, archive: bytes) -> str:
+        """Keep the archive; writing it again changes nothing."""
         digest = digest_of(archive)
         with self._system.open_output_stream(f"{self._prefix}/{_name_of(digest)}") as stream:
             stream.write(archive)
         return digest
 
     def get(self, digest: str) -> bytes:
+        """Return the archive, verified."""
         try:
             with self._system.open_input_stream(f"{self._prefix}/{_name_of(digest)}") as stream:
                 return _verified(stream.read(ARCHIVE_BYTES_MAX + 1), digest)

@@ -29,8 +29,8 @@ def check_variables(
     """Return all that is wrong with the values, by JSON pointer; nothing wrong: an empty tuple.
 
     `values` is decoded JSON. Checked are, in this order for each variable: that it is known and
-    not hidden (group 0), its size, whether it may be null, its type, options, and those validations that
-    can be decided without Terraform. Messages never repeat a value, since it may be a secret.
+    not hidden (group 0), its size, whether it may be null, its type, options, and those validations
+    that can be decided without Terraform. Messages never repeat a value, since it may be a secret.
     At most `PROBLEMS_MAX` problems are told.
     """
     offered = {variable.name: variable for variable in variables if variable.group != 0}

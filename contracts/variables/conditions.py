@@ -59,7 +59,9 @@ def holds(condition: str, variable: str, value: Any) -> bool | None:
         return None
 
 
-def _is_closed(expression: Expression, variable: str, bound: frozenset[str]) -> bool:
+def _is_closed(  # noqa: C901, PLR0911 - one case for each kind of expression
+    expression: Expression, variable: str, bound: frozenset[str]
+) -> bool:
     def closed(*parts: Expression | None) -> bool:
         return all(part is None or _is_closed(part, variable, bound) for part in parts)
 
@@ -107,7 +109,10 @@ class _Evaluation:
         self._steps = STEPS_MAX
         self._characters = TEXT_BUDGET
 
-    def of(self, expression: Expression, names: Mapping[str, Any]) -> Any:
+    def of(  # noqa: C901, PLR0911, PLR0912 - one case for each kind of expression
+        self, expression: Expression, names: Mapping[str, Any]
+    ) -> Any:
+        """Return what the expression says, where names stand for these values."""
         self._steps -= 1
         if self._steps < 0:
             raise UndecidedError("takes too many steps")
@@ -193,7 +198,7 @@ class _Evaluation:
     def _logical(
         self, operands: tuple[Expression, ...], names: Mapping[str, Any], *, decisive: bool
     ) -> bool:
-        """Return what `&&` and `||` say even if some operand is undecided, so long as one decides."""
+        """Return what `&&` and `||` say, even if some operand is undecided but another decides."""
         undecided: FailedError | UndecidedError | None = None
         for operand in operands:
             try:

@@ -61,7 +61,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operator over its operands: two of them, one for `!` and unary `-`, many for `&&`, `||`."""
+    """An operator over two operands, one for `!` and unary `-`, many for `&&` and `||`."""
 
     operator: str
     operands: "tuple[Expression, ...]"
@@ -209,7 +209,7 @@ class _Reader:
             return Literal(name)
         return Literal(int(self.scanner.expect_match(_DIGITS, "an attribute's name")))
 
-    def _primary(self) -> Expression:
+    def _primary(self) -> Expression:  # noqa: PLR0911 - one for each kind of value
         scanner = self.scanner
         scanner.skip_space()
         if (number := scanner.take_match(_NUMBER)) is not None:

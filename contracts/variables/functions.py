@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from contracts.variables.types import (
     ANY,
@@ -47,11 +47,13 @@ def converted(type_: TerraformType, value: Any) -> Any:
 
 
 def text(value: Any) -> str:
+    """Return the value as a string."""
     result = converted(STRING, value)
     return result if isinstance(result, str) else str(result)
 
 
 def number(value: Any) -> int | Decimal:
+    """Return the value as a number."""
     result = converted(Primitive("number"), value)
     if isinstance(result, int | Decimal):
         return result
@@ -59,10 +61,11 @@ def number(value: Any) -> int | Decimal:
 
 
 def truth(value: Any) -> bool:
+    """Return the value as a bool."""
     return bool(converted(Primitive("bool"), value))
 
 
-def items(value: Any) -> list[Any]:
+def _items(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise FailedError("not a list")
     return value
@@ -77,28 +80,28 @@ def same(left: Any, right: Any) -> bool:
     return bool(identity(left) == identity(right))
 
 
-def contains(collection: Any, wanted: Any) -> bool:
+def _contains(collection: Any, wanted: Any) -> bool:
     found = False
-    for item in items(collection):
-        if item is not None and wanted is not None and kind(item) != kind(wanted):
+    for item in _items(collection):
+        if item is not None and wanted is not None and _kind(item) != _kind(wanted):
             raise UndecidedError("looks for a value of another type")
         found = found or same(item, wanted)
     return found
 
 
-def kind(value: Any) -> str:
+def _kind(value: Any) -> str:
     return "number" if is_number(value) else type(value).__name__
 
 
-def length(value: Any) -> int:
+def _length(value: Any) -> int:
     if isinstance(value, list | dict):
         return len(value)
     if isinstance(value, str):
-        return characters(value)
+        return _characters(value)
     raise FailedError("has no length")
 
 
-def characters(value: str) -> int:
+def _characters(value: str) -> int:
     """Return how many characters Terraform counts, where we can be sure: it counts graphemes."""
     if value.isascii() and "\r" not in value:
         return len(value)
@@ -111,7 +114,7 @@ def characters(value: str) -> int:
 
 
 @lru_cache(maxsize=512)
-def compiled(pattern: str) -> Any:
+def _compiled(pattern: str) -> Any:
     """Return the pattern compiled by RE2, as Terraform does: it matches in linear time."""
     if len(pattern) > PATTERN_LENGTH_MAX:
         raise UndecidedError("is too long a pattern")
@@ -123,8 +126,8 @@ def compiled(pattern: str) -> Any:
         raise FailedError("is no valid pattern") from error
 
 
-def regex(pattern: Any, value: Any) -> Any:
-    match = compiled(text(pattern)).search(text(value))
+def _regex(pattern: Any, value: Any) -> Any:
+    match = _compiled(text(pattern)).search(text(value))
     if match is None:
         raise FailedError("does not match")
     if match.groupdict():
@@ -132,11 +135,11 @@ def regex(pattern: Any, value: Any) -> Any:
     return list(match.groups()) if match.groups() else match.group()
 
 
-def regexall(pattern: Any, value: Any) -> list[Any]:
-    return list(compiled(text(pattern)).findall(text(value)))
+def _regexall(pattern: Any, value: Any) -> list[Any]:
+    return list(_compiled(text(pattern)).findall(text(value)))
 
 
-def cased(change: Callable[[str], str]) -> Callable[[Any], str]:
+def _cased(change: Callable[[str], str]) -> Callable[[Any], str]:
     def apply(value: Any) -> str:
         if not text(value).isascii():
             raise UndecidedError("changes the case of other letters than a to z")
@@ -145,7 +148,7 @@ def cased(change: Callable[[str], str]) -> Callable[[Any], str]:
     return apply
 
 
-def substr(value: Any, offset: Any, size: Any) -> str:
+def _substr(value: Any, offset: Any, size: Any) -> str:
     whole, start, count = text(value), number(offset), number(size)
     if not whole.isascii() or not isinstance(start, int) or not isinstance(count, int):
         raise UndecidedError("cuts at what may be no character")
@@ -155,26 +158,26 @@ def substr(value: Any, offset: Any, size: Any) -> str:
     return whole[start:] if count == -1 else whole[start : start + count]
 
 
-def rounded(rounding: str) -> Callable[[Any], int]:
+def _rounded(rounding: str) -> Callable[[Any], int]:
     return lambda value: int(Decimal(number(value)).to_integral_value(rounding=rounding))
 
 
-def all_true(value: Any) -> bool:
-    return all([truth(item) for item in items(value)])
+def _all_true(value: Any) -> bool:
+    return all(truth(item) for item in _items(value))
 
 
-def any_true(value: Any) -> bool:
-    return any([truth(item) for item in items(value)])
+def _any_true(value: Any) -> bool:
+    return any(truth(item) for item in _items(value))
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FailedError("not an object")
     return value
 
 
-def lookup(collection: Any, key: Any, *default: Any) -> Any:
-    found = mapping(collection)
+def _lookup(collection: Any, key: Any, *default: Any) -> Any:
+    found = _mapping(collection)
     if text(key) in found:
         return found[text(key)]
     if not default:
@@ -182,17 +185,17 @@ def lookup(collection: Any, key: Any, *default: Any) -> Any:
     return default[0]
 
 
-def distinct(value: Any) -> list[Any]:
-    return list({identity(item): item for item in reversed(items(value))}.values())[::-1]
+def _distinct(value: Any) -> list[Any]:
+    return list({identity(item): item for item in reversed(_items(value))}.values())[::-1]
 
 
-def split(separator: Any, value: Any) -> list[str]:
+def _split(separator: Any, value: Any) -> list[str]:
     if not text(separator):
         raise UndecidedError("splits at nothing")
     return text(value).split(text(separator)) if text(value) else [""]
 
 
-def network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     prefix = text(value)
     if re.search(r"(^|\.)0\d", prefix):
         raise UndecidedError("has leading zeros")
@@ -204,15 +207,15 @@ def network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise FailedError("is no CIDR prefix") from error
 
 
-def cidrhost(prefix: Any, host: Any) -> str:
-    within, place = network(prefix), number(host)
+def _cidrhost(prefix: Any, host: Any) -> str:
+    within, place = _network(prefix), number(host)
     if not isinstance(place, int) or not -within.num_addresses <= place < within.num_addresses:
         raise FailedError("has no such host")
     return str(within[place])
 
 
-def cidrnetmask(prefix: Any) -> str:
-    within = network(prefix)
+def _cidrnetmask(prefix: Any) -> str:
+    within = _network(prefix)
     if within.version != 4:  # noqa: PLR2004 - IP's own number
         raise FailedError("has no netmask")
     return str(within.netmask)
@@ -220,36 +223,36 @@ def cidrnetmask(prefix: Any) -> str:
 
 FUNCTIONS: Final[dict[str, tuple[Callable[..., Any], int, int]]] = {
     "abs": (lambda value: abs(number(value)), 1, 1),
-    "alltrue": (all_true, 1, 1),
-    "anytrue": (any_true, 1, 1),
-    "ceil": (rounded(ROUND_CEILING), 1, 1),
-    "cidrhost": (cidrhost, 2, 2),
-    "cidrnetmask": (cidrnetmask, 1, 1),
-    "concat": (lambda *lists: [item for each in lists for item in items(each)], 1, 20),
-    "contains": (contains, 2, 2),
-    "distinct": (distinct, 1, 1),
+    "alltrue": (_all_true, 1, 1),
+    "anytrue": (_any_true, 1, 1),
+    "ceil": (_rounded(ROUND_CEILING), 1, 1),
+    "cidrhost": (_cidrhost, 2, 2),
+    "cidrnetmask": (_cidrnetmask, 1, 1),
+    "concat": (lambda *lists: [item for each in lists for item in _items(each)], 1, 20),
+    "contains": (_contains, 2, 2),
+    "distinct": (_distinct, 1, 1),
     "endswith": (lambda value, end: text(value).endswith(text(end)), 2, 2),
-    "floor": (rounded(ROUND_FLOOR), 1, 1),
-    "join": (lambda by, parts: text(by).join([text(part) for part in items(parts)]), 2, 2),
-    "keys": (lambda value: sorted(mapping(value)), 1, 1),
-    "length": (length, 1, 1),
-    "lookup": (lookup, 2, 3),
-    "lower": (cased(str.lower), 1, 1),
+    "floor": (_rounded(ROUND_FLOOR), 1, 1),
+    "join": (lambda by, parts: text(by).join([text(part) for part in _items(parts)]), 2, 2),
+    "keys": (lambda value: sorted(_mapping(value)), 1, 1),
+    "length": (_length, 1, 1),
+    "lookup": (_lookup, 2, 3),
+    "lower": (_cased(str.lower), 1, 1),
     "max": (lambda *values: exact(Decimal(max(number(v) for v in values))), 1, 20),
     "min": (lambda *values: exact(Decimal(min(number(v) for v in values))), 1, 20),
-    "regex": (regex, 2, 2),
-    "regexall": (regexall, 2, 2),
-    "split": (split, 2, 2),
+    "regex": (_regex, 2, 2),
+    "regexall": (_regexall, 2, 2),
+    "split": (_split, 2, 2),
     "startswith": (lambda value, start: text(value).startswith(text(start)), 2, 2),
     "strcontains": (lambda value, part: text(part) in text(value), 2, 2),
-    "substr": (substr, 3, 3),
+    "substr": (_substr, 3, 3),
     "tobool": (truth, 1, 1),
     "tolist": (lambda value: converted(Collection("list", ANY), value), 1, 1),
     "tonumber": (number, 1, 1),
     "toset": (lambda value: converted(Collection("set", ANY), value), 1, 1),
     "tostring": (text, 1, 1),
     "trimspace": (lambda value: text(value).strip(), 1, 1),
-    "upper": (cased(str.upper), 1, 1),
-    "values": (lambda value: [mapping(value)[key] for key in sorted(mapping(value))], 1, 1),
+    "upper": (_cased(str.upper), 1, 1),
+    "values": (lambda value: [_mapping(value)[key] for key in sorted(_mapping(value))], 1, 1),
 }
 """Name → the function, and how many arguments it takes at least and at most."""

@@ -15,6 +15,7 @@ _HEREDOC_CHUNK: Final = re.compile(r"[^$%]+")
 _ESCAPE: Final = re.compile(r'\\(?:([nrt"\\])|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))')
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _CODE_POINT_MAX: Final = 0x10FFFF
+_SURROGATES: Final = range(0xD800, 0xE000)
 
 
 class NotUnderstoodError(ValueError):
@@ -48,11 +49,13 @@ class Scanner:
         self.position = 0
 
     def skip_space(self) -> None:
+        """Move past white space and comments."""
         match = _SPACE.match(self.text, self.position)
         if match is not None:
             self.position = match.end()
 
     def at_end(self) -> bool:
+        """Return whether nothing is left."""
         return self.position == len(self.text)
 
     def peek(self, pattern: re.Pattern[str]) -> str | None:
@@ -104,6 +107,7 @@ class Scanner:
         return found
 
     def error(self, message: str) -> NotUnderstoodError:
+        """Return the error to raise for what stands here."""
         return NotUnderstoodError(message, self.position)
 
 
@@ -183,7 +187,7 @@ def _unescaped(scanner: Scanner, escape: re.Match[str]) -> str:
     if short is not None:
         return _ESCAPED[short]
     code = int(codes[0] or codes[1], 16)
-    if code > _CODE_POINT_MAX or 0xD800 <= code <= 0xDFFF:
+    if code > _CODE_POINT_MAX or code in _SURROGATES:
         raise scanner.error("escapes what is no character")
     return chr(code)
 

@@ -1,0 +1,142 @@
+"""The process that reads a repository's modules: `python -m services.catalog.reading_process`.
+
+What it reads was written by strangers, and parsing it takes time and memory. So it is a process of
+its own that holds no secret, limits itself, and can be killed without loss: it is told what to
+read in one line on standard input, and tells what it found line by line.
+"""
+
+import os
+import posixpath
+import resource
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.catalog.definition import ModuleRefusedError, Problem
+from services.catalog.git_objects import list_tree, open_blobs, root_tree_id
+from services.catalog.git_source import RepositoryError
+from services.catalog.module_reader import WANTED_FILES, may_be_module, read_module
+from services.catalog.module_source import SourceReader, Tree
+from services.catalog.reading_messages import (
+    Answer,
+    Finished,
+    Found,
+    KnownModule,
+    NoModule,
+    ReadRequest,
+    Refused,
+    Same,
+    Started,
+    Unreadable,
+)
+from services.catalog.terraform_files import raise_if_any
+
+READER_VERSION: Final = 1
+"""Counted up when the same files are to be read differently: then all modules are read anew."""
+
+ENTRIES_MAX: Final = 50_000
+MODULES_MAX: Final = 1_000
+MEMORY_BYTES_MAX: Final = 2 * 1024**3
+REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+def read_repository(request: ReadRequest) -> Iterator[Answer]:
+    """Yield what every directory of the commit is, and at the end that it was the end."""
+    git_directory = Path(request.git_directory)
+    try:
+        root_id = root_tree_id(git_directory, request.commit)
+        entries = list_tree(git_directory, request.commit, entries_max=ENTRIES_MAX)
+        tree = Tree(entries, root_id)
+        known = {module.path: module for module in request.known}
+        skipped = set(request.skip)
+        found = 0
+        with open_blobs(git_directory) as blobs:
+            reader = SourceReader(tree, blobs)
+            for path in tree.directories():
+                if path in skipped:
+                    continue
+                for answer in _read_directory(request, tree, reader, path, known.get(path)):
+                    found = _counted(answer, found)
+                    yield answer
+    except RepositoryError as error:
+        yield Unreadable(message=f"the repository {error}")
+        return
+    yield Finished()
+
+
+def _counted(answer: Answer, found: int) -> int:
+    found += isinstance(answer, Found | Same | Refused)
+    if found > MODULES_MAX:
+        raise RepositoryError(f"has more than {MODULES_MAX} modules")
+    return found
+
+
+def _read_directory(
+    request: ReadRequest, tree: Tree, reader: SourceReader, path: str, known: KnownModule | None
+) -> Iterator[Answer]:
+    if known is not None and fingerprint(tree, known.paths) == known.fingerprint:
+        yield Same(path=path)
+        return
+    problems: list[Problem] = []
+    files = reader.own_files(path, WANTED_FILES, problems)
+    if not may_be_module(files):
+        # A file that would have made it a module may be the one that cannot be read.
+        if any(problem.file in WANTED_FILES[:1] for problem in problems):
+            yield Refused(path=path, problems=tuple(problems))
+        return
+    yield Started(path=path)
+    try:
+        raise_if_any(problems)
+        module = read_module(posixpath.basename(path) or request.repository_name, files)
+        if module is None:
+            yield NoModule(path=path)
+            return
+        source = reader.source(path, module.blocks)
+    except ModuleRefusedError as error:
+        yield Refused(path=path, problems=error.problems)
+        return
+    mark = fingerprint(tree, source.paths)
+    archive_file = Path(request.output_directory) / mark
+    archive_file.write_bytes(source.archive)
+    yield Found(
+        path=path,
+        definition=module.definition,
+        warnings=module.warnings,
+        fingerprint=mark,
+        paths=source.paths,
+        archive_file=str(archive_file),
+        archive_folder=source.folder,
+    )
+
+
+def fingerprint(tree: Tree, paths: tuple[str, ...]) -> str:
+    """Return what changes whenever the content of these paths does, or how we read it."""
+    digest = sha256(f"reader {READER_VERSION}\0".encode())
+    for path in sorted(paths):
+        entry = tree.get(path)
+        place = f"{path}\0{entry.kind} {entry.object_id}\0" if entry else f"{path}\0gone\0"
+        digest.update(place.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Read what standard input asks for."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = MEMORY_BYTES_MAX if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    request = msgspec.json.decode(sys.stdin.buffer.read(REQUEST_BYTES_MAX), type=ReadRequest)
+    # Nothing but answers goes to standard output, whatever a library prints.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    encoder = msgspec.json.Encoder()
+    for answer in read_repository(request):
+        answers.write(encoder.encode(answer) + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
