@@ -8,7 +8,9 @@ from services.revenue.events import SettledHold, Settlement, SpentSlice
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-def purchased(start: int, end: int, *, lot_credits: int = 100, price_minor: int = 10_000) -> SpentSlice:
+def purchased(
+    start: int, end: int, *, lot_credits: int = 100, price_minor: int = 10_000
+) -> SpentSlice:
     """Return a slice of a purchase, of 100 credits for 100.00 unless said otherwise."""
     return SpentSlice(
         lot_id="lot-purchase",
@@ -66,6 +68,8 @@ def settlement(
             agent_basis_points=agent_basis_points,
             requested_at=NOON,
         ),
-        settlement=Settlement(message_id=f"message-of-{hold_id}", stream=f"wallet-{user}", sequence=9),
+        settlement=Settlement(
+            message_id=f"message-of-{hold_id}", stream=f"wallet-{user}", sequence=9
+        ),
         settled_at=settled_at,
     )

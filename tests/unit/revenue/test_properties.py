@@ -1,6 +1,7 @@
 """What holds for every history of settlements."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +55,8 @@ def exact_entitlements(history: list[Recognize]) -> dict[str, Fraction]:
     for command in history:
         hold = command.hold
         revenue = sum(
-            s.lot_price_minor * s.end // s.lot_credits - s.lot_price_minor * s.start // s.lot_credits
+            s.lot_price_minor * s.end // s.lot_credits
+            - s.lot_price_minor * s.start // s.lot_credits
             for s in hold.slices
             if s.lot_kind == "purchase"
         )
@@ -132,7 +134,7 @@ def test_however_a_lot_is_cut_its_slices_are_worth_its_price(
     ends = sorted({0, size, *(cut for cut in cuts if cut <= size)})
     worth = [
         money_rules.slice_value(price_minor=price_minor, lot_credits=size, start=start, end=end)
-        for start, end in zip(ends, ends[1:], strict=False)
+        for start, end in pairwise(ends)
     ]
 
     assert sum(worth) == price_minor

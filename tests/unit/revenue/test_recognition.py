@@ -11,9 +11,21 @@ EARNINGS = [
     ("a deployment covered by awards earns nothing", [awarded(0, 50)], 0),
     ("a deployment that cost nothing earns nothing", [], 0),
     ("a deployment covered by a purchase earns its price", [purchased(0, 100)], 10_000),
-    ("of one partly covered only the purchased part earns", [awarded(0, 30), purchased(0, 20)], 2_000),
-    ("bonus credits of a bundle were given, and earn nothing", [awarded(0, 5, kind="award.bonus")], 0),
-    ("a third of a cent is left to the next slice", [purchased(0, 1, lot_credits=3, price_minor=1)], 0),
+    (
+        "of one partly covered only the purchased part earns",
+        [awarded(0, 30), purchased(0, 20)],
+        2_000,
+    ),
+    (
+        "bonus credits of a bundle were given, and earn nothing",
+        [awarded(0, 5, kind="award.bonus")],
+        0,
+    ),
+    (
+        "a third of a cent is left to the next slice",
+        [purchased(0, 1, lot_credits=3, price_minor=1)],
+        0,
+    ),
     ("which then has the cent", [purchased(2, 3, lot_credits=3, price_minor=1)], 1),
     ("a purchase that was free earns nothing", [purchased(0, 10, price_minor=0)], 0),
     (

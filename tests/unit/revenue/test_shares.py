@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.revenue.decider import ContradictionError
+from services.revenue.decider import ContradictionError, Recognize
 from tests.unit.revenue.books import Books
 from tests.unit.revenue.examples import awarded, purchased, settlement
 
@@ -11,7 +11,11 @@ def test_the_partner_earns_their_share_of_true_revenue() -> None:
     books = Books().settle(settlement(awarded(0, 30), purchased(0, 20), partner="pia"))
 
     [share] = books.shares_of("pia")
-    assert (share.payee_role, share.true_revenue_minor, share.share_minor) == ("partner", 2_000, 600)
+    assert (share.payee_role, share.true_revenue_minor, share.share_minor) == (
+        "partner",
+        2_000,
+        600,
+    )
     assert share.running_total_minor == 600
 
 
@@ -35,9 +39,15 @@ def test_a_partner_who_is_the_agent_too_earns_both_shares_in_one_stream() -> Non
     assert [share.running_total_minor for share in books.shares_of("pia")] == [600, 700]
 
 
-@pytest.mark.parametrize("own", [{"partner": "ursula"}, {"agent": "ursula"}])
-def test_a_deployment_of_ones_own_earns_the_payee_nothing(own: dict[str, str]) -> None:
-    books = Books().settle(settlement(purchased(0, 20), user="ursula", **own))
+OWN = [
+    settlement(purchased(0, 20), user="ursula", partner="ursula"),
+    settlement(purchased(0, 20), user="ursula", agent="ursula"),
+]
+
+
+@pytest.mark.parametrize("own", OWN, ids=["as partner", "as agent"])
+def test_a_deployment_of_ones_own_earns_the_payee_nothing(own: Recognize) -> None:
+    books = Books().settle(own)
 
     assert books.lines[0].true_revenue_minor == 2_000
     assert books.shares == []

@@ -1,0 +1,1 @@
+"""Revenue on a real database."""
