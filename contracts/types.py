@@ -23,13 +23,14 @@ Credits = NewType("Credits", int)
 WHOLE_NUMBER_MAX: Final = 2**53 - 1
 """The largest whole number that every JSON reader holds exactly (RFC 8259, section 6)."""
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
 
 class Value(BaseModel):
-    """A frozen, strict value: unknown fields and look-alike types are refused."""
+    """A frozen, strict value: unknown fields and look-alike types are refused.
 
-    model_config = _STRICT
+    Errors do not repeat the input, which may be what nobody should read in a log.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 _RFC_3339: Final = re.compile(
@@ -61,23 +62,21 @@ JSON_DEPTH_MAX: Final = 40
 
 def _is_json(value: Any, depth: int = 0) -> Any:
     """Refuse what JSON cannot carry: Python's reader lets `NaN` and `1e400` through."""
-    if depth > JSON_DEPTH_MAX:
-        raise ValueError(f"nested deeper than {JSON_DEPTH_MAX}")
     match value:
         case float() if not math.isfinite(value):
             raise ValueError("not a finite number")
         case None | bool() | int() | float() | str():
             return value
+        case list() | tuple() | dict() if depth == JSON_DEPTH_MAX:
+            raise ValueError(f"nested deeper than {JSON_DEPTH_MAX}")
         case list() | tuple():
             for item in value:
                 _is_json(item, depth + 1)
-        case dict():
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    raise ValueError("an object's names must be text")  # noqa: TRY004 - pydantic's
+        case dict() if all(isinstance(name, str) for name in value):
+            for item in value.values():
                 _is_json(item, depth + 1)
         case _:
-            raise ValueError(f"JSON has no {type(value).__name__}")
+            raise ValueError(f"JSON has no such {type(value).__name__}")
     return value
 
 
