@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from devkit.program import as_user
+
 NOBODY: Final = 65_534
 _PROBE_SECONDS_MAX: Final = 10.0
 
@@ -88,15 +90,13 @@ def _probe(identity: Identity, directory: Path, binary: Path) -> str | None:
     """Return why this way does not work, or None."""
     probe = 'cd "$1" && exec "$2" --version'
     words = (*identity.prefix, "/bin/sh", "-c", probe, "sh", str(directory), str(binary))
-    user = {} if identity.uid is None else {"user": identity.uid, "group": identity.uid}
     try:
         result = subprocess.run(
             words,
             capture_output=True,
             check=False,
             timeout=_PROBE_SECONDS_MAX,
-            extra_groups=None if identity.uid is None else [],
-            **user,
+            **as_user(identity.uid),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from devkit.program import Program
+from runtime.bus_permissions import permissions
+from services.wiring import TOPOLOGY
 
 ADMIN: Final = "tollgate_admin"
 """The user that owns streams and consumers: `tollgate bus migrate`."""
+
+LOG_WRITERS: Final = ("deployer",)
+PAYLOAD_BYTES_MAX: Final = 8 * 1024**2
 
 _INFO_SECONDS_MAX: Final = 1.0
 
@@ -60,6 +65,7 @@ class NatsServer:
         return {
             "listen": f"127.0.0.1:{self.port}",
             "server_name": "tollgate",
+            "max_payload": PAYLOAD_BYTES_MAX,
             "jetstream": {"store_dir": str(self.home / "jetstream"), **sync},
             "authorization": {"users": [_user(user) for user in self.users]},
         }
@@ -84,6 +90,13 @@ class NatsServer:
     @property
     def _configuration_file(self) -> Path:
         return self.home / "nats.conf"
+
+
+def users(admin_password: str, passwords: Mapping[str, str]) -> tuple[User, ...]:
+    """Return the administrator and a user for each service; `passwords` are by service."""
+    rights = permissions(TOPOLOGY, log_writers=LOG_WRITERS)
+    services = (User(name, passwords[name], dict(rights[name])) for name in TOPOLOGY.services)
+    return (User(ADMIN, admin_password), *services)
 
 
 def binary() -> Path:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import psutil
 
 from devkit.identity import Identity, adopt, choose_identity
-from devkit.program import Program, log_tail
+from devkit.program import Program, as_user, log_tail
 
 ADMIN: Final = "tollgate_admin"
 """The superuser: creates databases and roles, and runs migrations as their owners."""
@@ -196,7 +196,6 @@ def _environment() -> dict[str, str]:
 
 def _run(words: tuple[str, ...], identity: Identity, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    user = {} if identity.uid is None else {"user": identity.uid, "group": identity.uid}
     with log.open("ab") as output:
         result = subprocess.run(
             words,
@@ -206,8 +205,7 @@ def _run(words: tuple[str, ...], identity: Identity, log: Path) -> None:
             env=_environment(),
             check=False,
             timeout=_INITDB_SECONDS_MAX,
-            extra_groups=None if identity.uid is None else [],
-            **user,
+            **as_user(identity.uid),
         )
     if result.returncode != 0:
         raise RuntimeError(f"initdb ended with status {result.returncode}:\n{log_tail(log)}")

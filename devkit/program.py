@@ -63,9 +63,6 @@ def start(program: Program) -> Child:
     """Start a program; it inherits nothing of ours but what `program` says."""
     program.log.parent.mkdir(parents=True, exist_ok=True)
     output = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    identity: dict[str, Any] = {}
-    if program.uid is not None:
-        identity = {"user": program.uid, "group": program.uid, "extra_groups": []}
     try:
         process = subprocess.Popen(
             program.arguments,
@@ -75,16 +72,19 @@ def start(program: Program) -> Child:
             env=dict(program.environment),
             cwd=program.directory,
             start_new_session=True,
-            **identity,
+            **as_user(program.uid),
         )
     finally:
         os.close(output)
     return Child(program, process)
 
 
-def wait_until_ready(
-    child: Child, ready: Callable[[], bool], *, seconds_max: float = 30.0
-) -> None:
+def as_user(uid: int | None) -> dict[str, Any]:
+    """Return what tells `subprocess` to become another user, or nothing."""
+    return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+
+
+def wait_until_ready(child: Child, ready: Callable[[], bool], *, seconds_max: float = 30.0) -> None:
     """Return once `ready()`; `ProgramFailedError` if it ends first or takes too long."""
     deadline = monotonic_seconds() + seconds_max
     while not ready():

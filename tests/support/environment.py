@@ -10,29 +10,30 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import nats
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-import asyncpg
-from contracts.registry import FOLLOWS, REQUESTS, SERVICES
+from contracts.registry import SERVICES
 from devkit.nats import ADMIN as NATS_ADMIN
-from devkit.nats import NatsServer, User
+from devkit.nats import NatsServer, users
 from devkit.ports import free_port
 from devkit.postgres import PostgresServer
 from devkit.program import Child, ProgramFailedError, end, start, wait_until_ready
 from runtime.bus_migrate import migrate_bus
-from runtime.bus_permissions import permissions
-from runtime.bus_topology import Topology, inbox_prefix
+from runtime.bus_topology import inbox_prefix
 from runtime.databases import ensure_databases
 from runtime.migrate import migrate, service_role
+from services.wiring import TOPOLOGY
 
-TOPOLOGY: Final = Topology(services=SERVICES, follows=FOLLOWS, requests=REQUESTS)
 PASSWORD: Final = "for-tests-only"
 _START_TRIES_MAX: Final = 5
 
@@ -97,15 +98,35 @@ class RunningNats:
         """Where it listens; users are the services' names, their password is `PASSWORD`."""
         return self.server.url
 
-    async def connect(self, user: str = NATS_ADMIN) -> Client:
+    async def connect(
+        self,
+        user: str = NATS_ADMIN,
+        *,
+        error_cb: Callable[[Exception], Awaitable[None]] | None = None,
+    ) -> Client:
         """Return a connection as a service, or as the administrator."""
         return await nats.connect(
             self.url,
             user=user,
             password=PASSWORD,
+            error_cb=error_cb,
             inbox_prefix="_INBOX" if user == NATS_ADMIN else inbox_prefix(user),
             allow_reconnect=False,
         )
+
+    @asynccontextmanager
+    async def connected(
+        self,
+        user: str = NATS_ADMIN,
+        *,
+        error_cb: Callable[[Exception], Awaitable[None]] | None = None,
+    ) -> AsyncIterator[Client]:
+        """Give a connection as a service, or as the administrator, for a while."""
+        client = await self.connect(user, error_cb=error_cb or _ignore)
+        try:
+            yield client
+        finally:
+            await client.close()
 
     async def migrate(self) -> None:
         """Make the streams and consumers."""
@@ -164,13 +185,11 @@ def bus(nats_server: RunningNats) -> RunningNats:
 
 def start_nats(home: Path, *, port: int | None = None) -> RunningNats:
     """Start a NATS on these files; the caller ends it."""
-    rights = permissions(TOPOLOGY, log_writers=("deployer",))
-    users = tuple(User(service, PASSWORD, rights[service]) for service in SERVICES)
     for attempt in range(_START_TRIES_MAX):
         server = NatsServer(
             home=home,
             port=port or free_port(),
-            users=(User(NATS_ADMIN, PASSWORD), *users),
+            users=users(PASSWORD, dict.fromkeys(SERVICES, PASSWORD)),
             log=home / "nats.log",
             sync_always=False,
         )
@@ -199,7 +218,7 @@ def _start_postgres(home: Path) -> RunningPostgres:
         server.prepare()
         child = start(server.program())
         try:
-            wait_until_ready(child, lambda: server.is_ready(child.pid))
+            wait_until_ready(child, partial(server.is_ready, child.pid))
         except ProgramFailedError:
             end(child)
             if attempt + 1 == _START_TRIES_MAX:
@@ -207,6 +226,10 @@ def _start_postgres(home: Path) -> RunningPostgres:
         else:
             return RunningPostgres(server, child)
     raise AssertionError("unreachable")
+
+
+async def _ignore(_: Exception) -> None:
+    """Let an error be: the test asks for what it expects."""
 
 
 def _reachable(folder: Path) -> Path:

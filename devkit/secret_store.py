@@ -1,0 +1,70 @@
+"""Passwords and keys of an embedded environment: made once, kept in one file of mode 0600."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from joserfc.jwk import OKPKey
+
+from devkit.data_directory import read_json, write_json
+from runtime.ids import new_secret
+from runtime.sealing import generate_sealing_key
+
+SEALED_FOR: Final = ("catalog", "deployer")
+"""Services that values are sealed for, each with a key pair of its own."""
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """All secrets, by service where there is one per service; keys as JWK texts."""
+
+    postgres_admin: str
+    nats_admin: str
+    databases: dict[str, str]
+    bus: dict[str, str]
+    master_keys: dict[str, str]
+    sealing_private: dict[str, str]
+    sealing_public: dict[str, str]
+    signing_key: str
+
+
+def load_or_make(path: Path, services: tuple[str, ...]) -> Secrets:
+    """Return the secrets in `path`; those that it does not have yet are made and added."""
+    found = read_json(path) if path.exists() else {}
+    complete = _complete(found, services)
+    if complete != found:
+        write_json(path, complete)
+    return Secrets(**complete)
+
+
+def load(path: Path) -> Secrets:
+    """Return the secrets in `path`, all of which must be there."""
+    return Secrets(**read_json(path))
+
+
+def _complete(found: dict[str, Any], services: tuple[str, ...]) -> dict[str, Any]:
+    private = dict(found.get("sealing_private", {}))
+    public = dict(found.get("sealing_public", {}))
+    for service in SEALED_FOR:
+        if service not in private:
+            private[service], public[service] = generate_sealing_key()
+    return {
+        "postgres_admin": found.get("postgres_admin") or new_secret(),
+        "nats_admin": found.get("nats_admin") or new_secret(),
+        "databases": _one_each(found.get("databases", {}), services),
+        "bus": _one_each(found.get("bus", {}), services),
+        "master_keys": _one_each(found.get("master_keys", {}), services),
+        "sealing_private": private,
+        "sealing_public": public,
+        "signing_key": found.get("signing_key") or _new_signing_key(),
+    }
+
+
+def _one_each(found: dict[str, str], services: tuple[str, ...]) -> dict[str, str]:
+    """A secret of 32 random bytes in base64url is a password as well as a 256-bit key."""
+    return {service: found.get(service) or new_secret() for service in services}
+
+
+def _new_signing_key() -> str:
+    return json.dumps(OKPKey.generate_key("Ed25519", auto_kid=True).as_dict(private=True))

@@ -1,0 +1,154 @@
+"""`tollgate up`: brings the system up, stays until told to stop or until it cannot go on."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from devkit.data_directory import DataDirectory, lock, open_data_directory
+from devkit.environment import Environment, choose_ports
+from devkit.guard import Guard
+from devkit.logs import Follower, short_form
+from devkit.ports import is_free
+from devkit.secret_store import load_or_make
+from devkit.system import System
+from runtime.clock import monotonic_seconds
+from services.wiring import TOPOLOGY
+from tollgate import VERSION
+
+_LOG_POLL_SECONDS: Final = 0.25
+_FOLLOWED: Final = ("postgres", "nats", *TOPOLOGY.services)
+
+Tell = Callable[[str, str], None]
+
+
+class PortTakenError(Exception):
+    """Somebody else listens on the port that the gateway should have."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} is taken: choose another with --port N, or any free one with --port 0"
+        )
+        self.port = port
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for. `tell` gets (part, text) for people.
+
+    `least_level` is what a service's log line must have to be told too. `announce` is called once
+    all is up, with the environment and the seconds it took.
+    """
+
+    data_dir: Path
+    port: int
+    tell: Tell
+    least_level: str
+    announce: Callable[[Environment, float], None]
+
+
+def run(options: Options) -> None:
+    """Run until a signal says stop; then nothing runs any more.
+
+    Raises `DataDirectoryError`, `PortTakenError`, `ProgramFailedError`, `NotReadyError` and others
+    where the system cannot be brought up or kept up; then, too, nothing is left running.
+    """
+    begun = monotonic_seconds()
+    lock_descriptor = lock(options.data_dir, lambda text: options.tell("up", text))
+    try:
+        directory = open_data_directory(options.data_dir, version=VERSION)
+        if options.port != 0 and not is_free(options.port):
+            raise PortTakenError(options.port)
+        environment = Environment(
+            directory=directory,
+            secrets=load_or_make(directory.secrets, TOPOLOGY.services),
+            ports=choose_ports(directory, options.port),
+        )
+        guard = Guard(lock_descriptor, directory.log("watchdog"))
+        try:
+            asyncio.run(_live(options, directory, environment, guard, begun))
+        finally:
+            guard.dismiss()
+    finally:
+        os.close(lock_descriptor)
+
+
+async def _live(
+    options: Options,
+    directory: DataDirectory,
+    environment: Environment,
+    guard: Guard,
+    begun: float,
+) -> None:
+    system = System(options.tell, directory, environment, guard)
+    told_to_stop = asyncio.Event()
+
+    def stop() -> None:
+        if told_to_stop.is_set():
+            system.supervisor.hurry()
+        told_to_stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    logs = asyncio.create_task(_show_logs(options, directory))
+    try:
+        await _until(told_to_stop, _serve(options, system, begun))
+    finally:
+        options.tell("up", "stopping")
+        logs.cancel()
+        await system.bring_down()
+        options.tell("up", "stopped")
+
+
+async def _serve(options: Options, system: System, begun: float) -> None:
+    _tell_missing_terraform(options.tell)
+    await system.bring_up()
+    system.write_endpoints()
+    options.announce(system.environment, monotonic_seconds() - begun)
+    await system.supervisor.failure()
+
+
+async def _until(told_to_stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Let the work go on until it ends, which raises why, or until we are told to stop."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if told_to_stop.is_set():
+        working.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        return
+    except ExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """Return one of the errors: side by side they have one cause."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _show_logs(options: Options, directory: DataDirectory) -> None:
+    """Tell what the parts log, as far as it is worth it, and keep the files short."""
+    followers = [Follower.from_end(name, directory.log(name)) for name in _FOLLOWED]
+    while True:
+        for follower in followers:
+            for line in follower.new_lines():
+                said = short_form(line, least_level=options.least_level)
+                if said is not None:
+                    options.tell(follower.name, said)
+        await asyncio.sleep(_LOG_POLL_SECONDS)
+
+
+def _tell_missing_terraform(tell: Tell) -> None:
+    if shutil.which("terraform") is None and shutil.which("tofu") is None:
+        tell("up", "neither terraform nor tofu is in PATH: every deployment will fail")

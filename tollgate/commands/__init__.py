@@ -1,0 +1,20 @@
+"""The commands, one module each; what a command needs is loaded when it runs."""
+
+import typer
+
+from tollgate.commands import bus, config, db, parked, up
+
+app = typer.Typer(
+    name="tollgate",
+    help="Infrastructure sold by the credit.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("service")(up.service)
+app.command("config")(config.config)
+app.add_typer(db.app, name="db")
+app.add_typer(bus.app, name="bus")
+app.add_typer(parked.app, name="parked")
