@@ -17,6 +17,7 @@ from contracts.types import Id, Instant
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 SEEN_STREAMS_MAX: Final = 64
+NAME_LENGTH_MAX: Final = 200
 SEQUENCE_MAX: Final = 2**31 - 1
 """The largest whole number that a CloudEvents attribute may hold."""
 
@@ -34,12 +35,15 @@ class Envelope(BaseModel, Generic[E_co]):
 
     specversion: Literal["1.0"] = "1.0"
     id: Id
-    source: Annotated[str, Field(pattern=r"^/tollgate/[a-z]+$")]
-    type: Annotated[str, Field(pattern=r"^tollgate\.[a-z]+\.[a-z_]+\.v[1-9][0-9]*$")]
+    source: Annotated[str, Field(pattern=r"^/tollgate/[a-z]+$", max_length=NAME_LENGTH_MAX)]
+    type: Annotated[
+        str,
+        Field(pattern=r"^tollgate\.[a-z]+\.[a-z_]+\.v[1-9][0-9]*$", max_length=NAME_LENGTH_MAX),
+    ]
     subject: StreamName
     time: Instant
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: Annotated[str, Field(max_length=200)]
+    dataschema: Annotated[str, Field(max_length=NAME_LENGTH_MAX)]
     partitionkey: StreamName
     sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX)]
     correlationid: Id

@@ -101,6 +101,12 @@ MinorUnits = Annotated[int, Field(ge=0, le=WHOLE_NUMBER_MAX)]
 SignedMinorUnits = Annotated[int, Field(ge=-WHOLE_NUMBER_MAX, le=WHOLE_NUMBER_MAX)]
 """A change of money in minor units, either way."""
 
+Count = Annotated[int, Field(ge=0, le=WHOLE_NUMBER_MAX)]
+"""How many, or how far, from 0."""
+
+Ordinal = Annotated[int, Field(ge=1, le=WHOLE_NUMBER_MAX)]
+"""A number of something that is counted from 1, such as a version or an attempt."""
+
 WholeNumber = Annotated[int, Field(ge=-WHOLE_NUMBER_MAX, le=WHOLE_NUMBER_MAX)]
 """A whole number of either sign."""
 

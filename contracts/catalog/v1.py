@@ -7,17 +7,19 @@ from pydantic import Field
 from contracts import events
 from contracts.types import (
     Amount,
+    Count,
     Digest,
     Id,
     Instant,
     JsonData,
     LongText,
+    Ordinal,
     ShortText,
     Value,
 )
 
 ModuleSource = Literal["admin", "partner"]
-ModuleVersion = Annotated[int, Field(ge=1)]
+ModuleVersion = Ordinal
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 README_LENGTH_MAX = 65_536
 
@@ -50,8 +52,8 @@ class Variable(Value):
     nullable: bool = True
     sensitive: bool = False
     update_safe: bool = False
-    group: Annotated[int, Field(ge=0)] = 1
-    order: Annotated[int, Field(ge=0)] = 0
+    group: Count = 1
+    order: Count = 0
 
 
 class Output(Value):
@@ -138,7 +140,7 @@ class FileProblem(Value):
     """What is wrong in a module, and where; line 0 is the file as a whole."""
 
     file: ShortText
-    line: Annotated[int, Field(ge=0)]
+    line: Count
     message: LongText
 
 

@@ -8,7 +8,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from contracts.types import Id, Instant, Value
+from contracts.types import (
+    Count,
+    Id,
+    Instant,
+    Value,
+)
 
 LOGS_VERSION: Final = 1
 CHUNK_BYTES_MAX: Final = 65_536
@@ -28,7 +33,7 @@ class LogChunk(Value):
     build_id: Id
     deployment_id: Id
     user_id: Id
-    offset: Annotated[int, Field(ge=0)]
+    offset: Count
     text: Annotated[str, Field(max_length=CHUNK_BYTES_MAX)]
     at: Instant
     final: bool = False

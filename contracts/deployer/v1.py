@@ -4,9 +4,7 @@ Everything about one deployment is in its own stream, `deployment-<id>`. Variabl
 encrypted under the deployment's data key, which only the gateway and the deployer hold.
 """
 
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from contracts import events
 from contracts.types import (
@@ -16,6 +14,7 @@ from contracts.types import (
     Id,
     Instant,
     LongText,
+    Ordinal,
     ShortText,
     Value,
     WholeNumber,
@@ -45,7 +44,7 @@ class HoldRequested(DeploymentEvent):
     build_id: Id
     module_id: Id
     module_name: ShortText
-    module_version: Annotated[int, Field(ge=1)]
+    module_version: Ordinal
     partner_id: Id | None
     project: ShortText | None
     list_price: Amount
@@ -64,7 +63,7 @@ class DeploymentQueued(DeploymentEvent):
     hold_id: Id
     module_id: Id
     module_name: ShortText
-    module_version: Annotated[int, Field(ge=1)]
+    module_version: Ordinal
     partner_id: Id | None
     project: ShortText | None
     variables: Ciphertext
@@ -98,7 +97,7 @@ class DeploymentProvisioning(BuildEvent):
 
     fact: ClassVar[str] = "deployment_provisioning"
 
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Ordinal
     executor: ShortText
 
 
@@ -145,7 +144,7 @@ class DeploymentTimedOut(BuildEvent):
     fact: ClassVar[str] = "deployment_timed_out"
 
     hold_id: Id | None
-    limit_seconds: Annotated[int, Field(ge=1)]
+    limit_seconds: Ordinal
     owns_resources: bool
 
 

@@ -18,6 +18,7 @@ from contracts.types import (
     Id,
     Instant,
     MinorUnits,
+    Ordinal,
     PositiveAmount,
     Role,
     ShortText,
@@ -104,9 +105,9 @@ class SettingsChanged(events.Event):
     kind: ClassVar[str] = "settings"
     fact: ClassVar[str] = "settings_changed"
 
-    settings_version: Annotated[int, Field(ge=1)]
+    settings_version: Ordinal
     credits_enabled: bool
-    credits_per_unit: Annotated[int, Field(ge=1)]
+    credits_per_unit: Ordinal
     credit_bundles: tuple[CreditBundle, ...]
     currency: Currency
     signup_award: Amount
@@ -146,7 +147,7 @@ class DeploymentRequested(Request):
     deployment_id: Id
     user_id: Id
     module_id: Id
-    module_version: Annotated[int, Field(ge=1)] | None
+    module_version: Ordinal | None
     project: ShortText | None
     variables: Ciphertext
     sealed_data_key: Ciphertext

@@ -5,20 +5,20 @@ balance without adding up; and a hold's messages carry the whole record of the h
 revenue follows from the ledger's messages alone.
 """
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from contracts import events
 from contracts.types import (
     Amount,
     AwardKind,
     BasisPoints,
+    Count,
     Currency,
     Id,
     Instant,
     LotKind,
     MinorUnits,
+    Ordinal,
     PositiveAmount,
     ShortText,
     Value,
@@ -73,7 +73,7 @@ class Slice(Value):
 class ShareRule(Value):
     """The shares in force when a hold was placed, and the version of the settings they are from."""
 
-    settings_version: Annotated[int, Field(ge=0)]
+    settings_version: Count
     partner_basis_points: BasisPoints
     agent_basis_points: BasisPoints
 
@@ -87,7 +87,7 @@ class Hold(Value):
     user_id: Id
     module_id: Id
     module_name: ShortText
-    module_version: Annotated[int, Field(ge=1)]
+    module_version: Ordinal
     partner_id: Id | None
     agent_id: Id | None
     project: ShortText | None
@@ -97,7 +97,7 @@ class Hold(Value):
     slices: tuple[Slice, ...]
     share_rule: ShareRule
     currency: Currency
-    algorithm_version: Annotated[int, Field(ge=1)]
+    algorithm_version: Ordinal
     requested_at: Instant
     placed_at: Instant
 

@@ -1,11 +1,17 @@
 """What revenue says, version 1: who earned what."""
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from contracts import events
-from contracts.types import Amount, BasisPoints, Id, Instant, Money, ShortText
+from contracts.types import (
+    Amount,
+    BasisPoints,
+    Id,
+    Instant,
+    Money,
+    Ordinal,
+    ShortText,
+)
 
 
 class RevenueRecognized(events.Event):
@@ -24,7 +30,7 @@ class RevenueRecognized(events.Event):
     user_id: Id
     module_id: Id
     module_name: ShortText
-    module_version: Annotated[int, Field(ge=1)]
+    module_version: Ordinal
     partner_id: Id | None
     agent_id: Id | None
     project: ShortText | None
