@@ -43,7 +43,8 @@ class Entry:
 def list_tree(git_directory: Path, commit: str, *, entries_max: int) -> list[Entry]:
     """Return all entries of a commit, directories included, by path.
 
-    Raises `RepositoryError` for more than `entries_max`. A path that is not UTF-8 has surrogates.
+    Raises `RepositoryError` for more than `entries_max`. In a path that is not UTF-8, the bytes in
+    the way become backslash escapes.
     """
     command = [
         *("git", "--git-dir", str(git_directory), "ls-tree", "-r", "-t", "-z", "--long"),
@@ -103,7 +104,7 @@ def _entry(record: bytes, number: int, entries_max: int) -> Entry:
     description, _, path = record.partition(b"\t")
     mode, _, object_id, size = description.decode("ascii").split()
     return Entry(
-        path=path.decode("utf-8", "surrogateescape"),
+        path=path.decode("utf-8", "backslashreplace"),
         kind=_KINDS.get(mode, FILE),
         object_id=object_id,
         size=int(size) if size.isdecimal() else 0,

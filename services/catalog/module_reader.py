@@ -1,10 +1,12 @@
 """A directory's files, read as a module: its definition, or everything that is wrong with it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
+from pydantic import ValidationError
 
 from services.catalog import module_yaml
 from services.catalog.declarations import declared_outputs, declared_variables
@@ -15,6 +17,7 @@ from services.catalog.definition import (
     refused,
 )
 from services.catalog.module_yaml import ModuleYaml, read_module_yaml
+from services.catalog.publishing import published_definition
 from services.catalog.rad_convention import (
     RESERVED,
     Metadata,
@@ -34,6 +37,8 @@ PROBLEMS_MAX: Final = 50
 _MISNAMED: Final = ("module.yml", "Module.yaml", "Module.yml")
 _READMES: Final = ("README.md", "readme.md", "Readme.md", "README", "README.txt")
 _LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 T = TypeVar("T")
 
@@ -106,10 +111,26 @@ def read_module(directory_name: str, files: Mapping[str, bytes]) -> ModuleRead |
         outputs=outputs,
         readme=_readme(files, warnings),
     )
-    if len(msgspec.json.encode(definition)) > DEFINITION_BYTES_MAX:
-        message = f"the module's definition is larger than {DEFINITION_BYTES_MAX} bytes"
-        raise refused(_place_of_metadata(blocks, has_yaml=has_yaml)[0], 0, message)
+    _check_publishable(definition, *_place_of_metadata(blocks, has_yaml=has_yaml))
     return ModuleRead(definition, blocks, tuple(warnings[:PROBLEMS_MAX]))
+
+
+def _check_publishable(definition: Definition, file: str, line: int) -> None:
+    """Refuse what could not be told to others: their bounds are those of the contract."""
+    try:
+        encoded = msgspec.json.encode(definition)
+        published_definition(definition)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise refused(file, line, f"{place}: {first['msg']}") from error
+    except UnicodeError as error:
+        raise refused(file, line, "the module holds text that is not valid Unicode") from error
+    if len(encoded) > DEFINITION_BYTES_MAX:
+        message = f"the module's definition is larger than {DEFINITION_BYTES_MAX} bytes"
+        raise refused(file, line, message)
+    if _NUL.search(encoded) is not None:
+        raise refused(file, line, "the module holds a NUL character")
 
 
 def _refuse_if_any(problems: list[Problem]) -> None:

@@ -99,7 +99,7 @@ class SourceReader:
                 return entry
             if entry.size > LINK_BYTES_MAX:
                 raise refused(name, 0, "is a link that is too long")
-            target = self._blobs.read(entry).decode("utf-8", "surrogateescape")
+            target = self._blobs.read(entry).decode("utf-8", "backslashreplace")
             path = _joined(posixpath.dirname(path), target, name, "is a link that leads")
         raise refused(name, 0, "is a link to a link to a link, without an end")
 
@@ -164,9 +164,10 @@ class SourceReader:
                 path = posixpath.join(shown, name)
                 if name in _NOT_SOURCE:
                     continue
-                if any("\ud800" <= character <= "\udfff" for character in name):
-                    readable = name.encode("utf-8", "replace").decode()
-                    raise refused(readable, 0, "has a name that is not UTF-8")
+                if "\\" in name:
+                    raise refused(
+                        name, 0, "has a backslash in its name, or a name that is not UTF-8"
+                    )
                 if child.kind == TREE:
                     pending.append((path, child.path, links))
                     continue

@@ -19,6 +19,7 @@ NODES_MAX: Final = 20_000
 LEVELS_MAX: Final = 12
 _NUMBER_LENGTH_MAX: Final = 40
 
+_NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _FRACTION: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 _WORDS: Final[dict[str, bool | None]] = {
@@ -113,6 +114,8 @@ class _Builder:
         if getattr(event, "tag", None) is not None:
             raise refused(self._file, line, f"uses the tag {event.tag}, which is not allowed")
         if isinstance(event, yaml.ScalarEvent):
+            if _NO_TEXT.search(event.value):
+                raise refused(self._file, line, "holds a character that is no text")
             plain = event.style is None
             return Scalar(self._scalar(event.value, line) if plain else event.value, line)
         if isinstance(event, yaml.SequenceStartEvent):

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ async def read_modules(
     known: Sequence[KnownModule],
     output_directory: Path,
     limits: ReadingLimits,
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Yield what every module of the repository is; `RepositoryError` if that cannot be told.
 
     A directory on which the reading process hangs or dies is refused, and the reading goes on
@@ -70,8 +70,11 @@ async def read_modules(
             output_directory=str(output_directory),
         )
         reading: str | None = None
-        async with _process(request) as process:
-            async for answer in _answers(process, limits):
+        async with (
+            _process(request) as process,
+            contextlib.aclosing(_answers(process, limits)) as answers,
+        ):
+            async for answer in answers:
                 match answer:
                     case Started(path=path):
                         reading = path
@@ -146,7 +149,7 @@ async def _complaints(process: asyncio.subprocess.Process) -> str:
 
 async def _answers(
     process: asyncio.subprocess.Process, limits: ReadingLimits
-) -> AsyncIterator[Answer]:
+) -> AsyncGenerator[Answer, None]:
     """Yield the reader's answers until it ends, or takes too long for one."""
     answers = _pipe(process.stdout)
     decoder = msgspec.json.Decoder(Answer)

@@ -40,6 +40,7 @@ READER_VERSION: Final = 1
 
 ENTRIES_MAX: Final = 50_000
 MODULES_MAX: Final = 1_000
+PATH_LENGTH_MAX: Final = 400
 MEMORY_BYTES_MAX: Final = 2 * 1024**3
 REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -91,6 +92,8 @@ def _read_directory(
     yield Started(path=path)
     try:
         raise_if_any(problems)
+        if len(path) > PATH_LENGTH_MAX:
+            raise_if_any([Problem(file=".", line=0, message="has a path that is too long")])
         module = read_module(posixpath.basename(path) or request.repository_name, files)
         if module is None:
             yield NoModule(path=path)
@@ -119,7 +122,7 @@ def fingerprint(tree: Tree, paths: tuple[str, ...]) -> str:
     for path in sorted(paths):
         entry = tree.get(path)
         place = f"{path}\0{entry.kind} {entry.object_id}\0" if entry else f"{path}\0gone\0"
-        digest.update(place.encode("utf-8", "surrogateescape"))
+        digest.update(place.encode())
     return digest.hexdigest()
 
 

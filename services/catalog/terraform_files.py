@@ -75,9 +75,8 @@ def _explained(error: Exception, text: str) -> tuple[int, str]:
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return last_line, "is not valid HCL: the file ends in the middle of something"
     # The lexer's last resort is a token of all that follows: its beginning is what surprised it.
-    position = error.pos_in_stream or 0
-    found = text[position : position + _EXCERPT_LENGTH]
-    word = found.split("\n")[0].strip() if found.strip() else ""
+    rest = text.split("\n")[error.line - 1 : error.line]
+    word = rest[0][error.column - 1 :][:_EXCERPT_LENGTH].strip() if rest else ""
     what = f"unexpected `{word}`" if word else "unexpected end of the line"
     return min(error.line, last_line), f"is not valid HCL: {what}"
 

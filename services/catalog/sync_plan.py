@@ -1,0 +1,174 @@
+"""What a reading of a repository means for the modules of its scope.
+
+Names are unique in a scope. Where two directories claim one name, the one that has it keeps it,
+else the first by path; the other is refused. A module whose directory is refused stays as it was;
+one whose directory no longer holds it is withdrawn.
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from services.catalog.definition import Problem
+from services.catalog.events import Change, Content, ModuleReport, ModuleState
+
+REPORT_CHARACTERS_MAX: Final = 1_500_000
+"""A report travels in one message."""
+CHANGES_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModule:
+    """A directory that was read as a module; `new_id` is for it if its name is not known yet."""
+
+    path: str
+    content: Content
+    warnings: tuple[Problem, ...]
+    new_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SameModule:
+    """A directory whose module has not changed."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedModule:
+    """A directory that cannot be read as the module it means to be."""
+
+    path: str
+    problems: tuple[Problem, ...]
+
+
+ReadModule = FoundModule | SameModule | RefusedModule
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A module that is to be what was found."""
+
+    module_id: str
+    is_new: bool
+    found: FoundModule
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: modules put or withdrawn (by id), and what the report says of others."""
+
+    puts: tuple[Put, ...]
+    withdrawn: tuple[str, ...]
+    reports: tuple[ModuleReport, ...]
+
+
+def plan_sync(
+    results: Sequence[ReadModule],
+    names: Mapping[str, str],
+    states: Mapping[str, ModuleState],
+) -> Plan:
+    """Return the plan for a scope with these names (→ module ids) and these modules (by id)."""
+    at_path = {
+        state.content.path: name
+        for name, module_id in names.items()
+        if (state := states[module_id]).content is not None and not state.withdrawn
+    }
+    reports: list[ModuleReport] = []
+    held: set[str] = set()
+    holders: dict[str, str] = {}
+    for result in results:
+        name = at_path.get(result.path)
+        match result:
+            case SameModule() if name is not None:
+                held.add(name)
+                holders[name] = result.path
+                state = states[names[name]]
+                reports.append(_report(result.path, name, "UNCHANGED", names[name], state.version))
+            case RefusedModule(path=path, problems=problems):
+                if name is not None:
+                    held.add(name)
+                shown = name or posixpath.basename(path) or "."
+                reports.append(
+                    ModuleReport(path=path, name=shown, outcome="REFUSED", problems=problems)
+                )
+            case _:
+                continue
+    found = [result for result in results if isinstance(result, FoundModule)]
+    puts, clashes = _allotted(found, names, at_path, holders)
+    held.update(put.found.content.definition.name for put in puts)
+    gone = [name for name in at_path.values() if name not in held]
+    return Plan(
+        puts=puts,
+        withdrawn=tuple(names[name] for name in sorted(gone)),
+        reports=(*reports, *clashes),
+    )
+
+
+def _report(path: str, name: str, outcome: str, module_id: str, version: int) -> ModuleReport:
+    return msgspec.convert(
+        {
+            "path": path,
+            "name": name,
+            "outcome": outcome,
+            "module_id": module_id,
+            "version": version,
+        },
+        ModuleReport,
+    )
+
+
+def _allotted(
+    found: Iterable[FoundModule],
+    names: Mapping[str, str],
+    at_path: Mapping[str, str],
+    holders: dict[str, str],
+) -> tuple[tuple[Put, ...], list[ModuleReport]]:
+    """Give each name to one directory; tell the others who has it."""
+
+    def has_it(result: FoundModule) -> bool:
+        return at_path.get(result.path) == result.content.definition.name
+
+    puts: list[Put] = []
+    clashes: list[ModuleReport] = []
+    for result in sorted(found, key=lambda each: (not has_it(each), each.path)):
+        name = result.content.definition.name
+        if name in holders:
+            message = f"the name `{name}` is taken by `{holders[name] or '.'}`"
+            clashes.append(
+                ModuleReport(
+                    path=result.path,
+                    name=name,
+                    outcome="REFUSED",
+                    problems=(Problem(file=".", line=0, message=message),),
+                )
+            )
+            continue
+        holders[name] = result.path
+        puts.append(Put(names.get(name, result.new_id), name not in names, result))
+    return tuple(puts), clashes
+
+
+def bounded(reports: Sequence[ModuleReport]) -> tuple[ModuleReport, ...]:
+    """Return the reports by path, cut to what one message can carry, and saying so."""
+    left = REPORT_CHARACTERS_MAX
+    kept: list[ModuleReport] = []
+    for report in sorted(reports, key=lambda each: (each.path, each.name)):
+        whole = msgspec.structs.replace(report, changes=_first_changes(report.changes))
+        left -= len(msgspec.json.encode(whole))
+        if left < 0:
+            message = "more could be said, but this sync's report is too long"
+            note = Problem(file=".", line=0, message=message)
+            whole = msgspec.structs.replace(report, problems=(note,), changes=())
+        kept.append(whole)
+    return tuple(kept)
+
+
+def _first_changes(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    if len(changes) <= CHANGES_MAX:
+        return changes
+    breaking_first = sorted(changes, key=lambda change: not change.breaking)
+    return tuple(breaking_first[:CHANGES_MAX])
