@@ -8,7 +8,7 @@ services first and the database last, each stage politely and bounded.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,7 +69,8 @@ class Supervisor:
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failed = asyncio.Event()
+        self._failure: BaseException | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -86,25 +87,28 @@ class Supervisor:
             keeper = asyncio.create_task(self._keep(part), name=part.name)
             keeper.add_done_callback(self._keeper_ended)
             self._keepers[part.name] = keeper
-        ready = asyncio.ensure_future(asyncio.gather(*(part.ready.wait() for part in parts)))
+        ready = asyncio.create_task(_all_ready(parts))
+        failed = asyncio.create_task(self._failed.wait())
         try:
             await asyncio.wait(
-                (ready, self._failed), timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED
+                {ready, failed}, timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED
             )
-            if self._failed.done():
-                self._failed.result()
-            if not ready.done():
-                missing = [part for part in parts if not part.ready.is_set()]
-                reasons = "; ".join(f"{part.name}: {part.why_not_ready}" for part in missing)
-                raise NotReadyError(f"not ready within {seconds_max:g} s: {reasons}")
+            in_time = ready.done()
         finally:
             ready.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ready
+            failed.cancel()
+        if self._failure is not None:
+            raise self._failure
+        if not in_time:
+            missing = [part for part in parts if not part.ready.is_set()]
+            reasons = "; ".join(f"{part.name}: {part.why_not_ready}" for part in missing)
+            raise NotReadyError(f"not ready within {seconds_max:g} s: {reasons}")
 
     async def failure(self) -> None:
         """Wait until a part cannot be kept running by any means; raises why."""
-        await asyncio.shield(self._failed)
+        await self._failed.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def hurry(self) -> None:
         """Cut a stop short: kill what has not ended yet."""
@@ -118,10 +122,6 @@ class Supervisor:
             await asyncio.gather(*(self._end(part) for part in members))
             await asyncio.wait([self._keepers[part.name] for part in members])
             self._changed()
-        if self._failed.done():
-            self._failed.exception()
-        else:
-            self._failed.cancel()
 
     async def _keep(self, part: Part) -> None:
         failures = 0
@@ -192,8 +192,16 @@ class Supervisor:
 
     def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
         error = None if keeper.cancelled() else keeper.exception()
-        if error is not None and not self._failed.done():
-            self._failed.set_exception(error)
+        if error is not None and not self._failed.is_set():
+            self._failure = error
+            self._failed.set()
+
+
+async def _all_ready(parts: Sequence[Part]) -> None:
+    """Wait until all are ready at the same time: one may die while another still starts."""
+    while not all(part.ready.is_set() for part in parts):
+        for part in parts:
+            await part.ready.wait()
 
 
 async def exit_status(child: Child) -> int:
