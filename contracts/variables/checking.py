@@ -102,7 +102,7 @@ def _is_option(variable: Variable, type_: TerraformType, value: Any) -> bool:
     """Return whether the value is an option, or all its items are where options are of items."""
     if not variable.options:
         return True
-    options = [from_json(option) for option in variable.options]
+    options = [_exact_option(option) for option in variable.options]
     if options_are_of_items(type_, options) and isinstance(value, list):
         element = type_.element if isinstance(type_, Collection) else ANY
         allowed = {identity(_converted(element, option)) for option in options}
@@ -114,6 +114,14 @@ def options_are_of_items(type_: TerraformType, options: Sequence[Any]) -> bool:
     """Return whether options speak of the items of a list or set, not of the whole of it."""
     is_collection = isinstance(type_, Collection) and type_.name != "map"
     return is_collection and not any(isinstance(option, list) for option in options)
+
+
+def _exact_option(option: Any) -> Any:
+    try:
+        return from_json(option)
+    except UnfitValueError:
+        # No value that fits can be equal to it.
+        return option
 
 
 def _converted(type_: TerraformType, option: Any) -> Any:

@@ -23,7 +23,7 @@ from contracts.variables.types import (
     TerraformType,
     convert,
 )
-from contracts.variables.values import exact, identity, is_number
+from contracts.variables.values import exact, identity, is_number, unique
 
 PATTERN_LENGTH_MAX: Final = 1_000
 
@@ -186,7 +186,7 @@ def _lookup(collection: Any, key: Any, *default: Any) -> Any:
 
 
 def _distinct(value: Any) -> list[Any]:
-    return list({identity(item): item for item in reversed(_items(value))}.values())[::-1]
+    return unique(_items(value))
 
 
 def _split(separator: Any, value: Any) -> list[str]:

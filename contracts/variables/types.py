@@ -15,10 +15,10 @@ from contracts.variables.values import (
     NotConstantError,
     constant,
     exact,
-    identity,
     is_number,
     kind_of,
     text_of,
+    unique,
 )
 
 NUMBER_TEXT_LENGTH_MAX: Final = 100
@@ -271,7 +271,7 @@ def convert(type_: TerraformType, value: Any) -> Any:
             if name == "map":
                 return {key: convert(element, item) for key, item in _dict(value).items()}
             converted = [convert(element, item) for item in _list(value)]
-            return _unique(converted) if name == "set" else converted
+            return unique(converted) if name == "set" else converted
         case TupleType(elements):
             if len(_list(value)) != len(elements):
                 raise ConversionError(f"must be a list of {len(elements)} items")
@@ -324,7 +324,3 @@ def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise ConversionError(f"must be a list, not {kind_of(value)}")
     return value
-
-
-def _unique(items: list[Any]) -> list[Any]:
-    return list({identity(item): item for item in reversed(items)}.values())[::-1]

@@ -123,6 +123,14 @@ def identity(value: Any) -> Any:
             return (type(value).__name__, value)
 
 
+def unique(items: list[Any]) -> list[Any]:
+    """Return each of the items once, in the order of their first coming."""
+    found: dict[Any, Any] = {}
+    for item in items:
+        found.setdefault(identity(item), item)
+    return list(found.values())
+
+
 def to_json(value: Any) -> Any:
     """Return the value with numbers as JSON has them, else `UnfitValueError`."""
     match value:
