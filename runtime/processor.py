@@ -257,7 +257,8 @@ class Processor:
         """A message failed by itself: tell its caller, or set it aside for later."""
         log = structlog.get_logger()
         if isinstance(item, Local):
-            log.error("command.failed", command=type(item.command).__name__, exc_info=error)
+            if not isinstance(error, Refusal):
+                log.error("command.failed", command=type(item.command).__name__, exc_info=error)
             if not item.done.done():
                 item.done.set_exception(error)
             return
@@ -304,6 +305,9 @@ class Processor:
                 elif not item.done.done():
                     self._carry_out(item, work, batch)
             changes = work.finish()
+            if transaction.connection is not None:
+                for write in work.writes:
+                    await write(transaction.connection)
             if transaction.connection is not None and work.observed:
                 for projection in self._projections:
                     await projection.apply(transaction.connection, work.observed)

@@ -5,12 +5,13 @@ loads all of a batch's needs at once, runs the handlers in order, and writes onc
 of a batch see what earlier ones did.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
+import asyncpg
 import msgspec
 
 from contracts.envelope import Envelope, format_seen
@@ -29,6 +30,7 @@ from runtime.store import (
 
 T = TypeVar("T", bound=msgspec.Struct)
 DocumentKey = tuple[str, str]
+Write = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ class Work:
         self._traceparent: str | None = None
         self._records: list[Recorded[Any]] = []
         self._published: list[Envelope[Any]] = []
+        self.writes: Final[list[Write]] = []
         self.effects: Final[list[Callable[[], None]]] = []
         self.observed: Final[list[Recorded[Any] | Envelope[Any]]] = []
 
@@ -200,6 +203,13 @@ class Work:
     def publish(self, stream: str, event: Event) -> Envelope[Any]:
         """Publish a message that no stored fact stands behind, as the only one of a new stream."""
         return self._send(Head(stream), event, at=self.now, causation_id=self._causation_id())
+
+    def alongside(self, write: Write) -> None:
+        """Write this in the same transaction: rows that may change and be erased, so no facts.
+
+        What it raises fails the message; a `Refusal` reaches the caller of a command as its own.
+        """
+        self.writes.append(write)
 
     def effect(self, effect: Callable[[], None]) -> None:
         """Call this after the commit: to wake somebody, never to change something."""
