@@ -1,0 +1,216 @@
+"""What the ledger does with a message: lock the wallet, decide, append.
+
+A request of a person that a rule forbids is answered with a refusal. What the deployer says is
+never refused: where it contradicts what the ledger knows, the message fails, is tried again, and
+is then parked for a person to see.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from contracts.deployer import v1 as deployer
+from contracts.envelope import Envelope
+from contracts.gateway import v1 as gateway
+from runtime.refusal import Refusal
+from runtime.work import Command, Message, Needs, Work
+from services.ledger import subscribers
+from services.ledger.commands import ExpireDueLots, WalletCommand
+from services.ledger.decider import decide
+from services.ledger.knowledge import DEPLOYMENTS, SETTINGS, USERS, DeploymentHolds, Settings, User
+
+WalletRequest = gateway.AwardRequested | gateway.AdjustmentRequested | gateway.PurchaseRequested
+
+ACQUAINTANCE: Final = timedelta(seconds=3)
+"""How long a request waits, by being tried again, for the message that makes its user known."""
+
+
+class UnknownUserError(Exception):
+    """The message that a user registered has not come yet; to be tried again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpireWallet(Command):
+    """End what is due in a wallet."""
+
+    user_id: str
+
+
+class LedgerHandlers:
+    """Turns messages into commands for wallets."""
+
+    def needs(self, message: Message) -> Needs:
+        """Return the wallets to lock and what the decision rests on."""
+        if not isinstance(message, Envelope):
+            return _needs_of_command(message)
+        match message.data:
+            case deployer.HoldRequested() as event:
+                return Needs(
+                    streams=(wallet_stream(event.user_id),),
+                    documents=(
+                        SETTINGS,
+                        (USERS, event.user_id),
+                        (DEPLOYMENTS, event.deployment_id),
+                    ),
+                )
+            case deployer.DeploymentEvent() as event if _may_end_a_hold(event):
+                return Needs(
+                    streams=(wallet_stream(event.user_id),),
+                    documents=((DEPLOYMENTS, event.deployment_id),),
+                )
+            case (
+                gateway.AwardRequested()
+                | gateway.AdjustmentRequested()
+                | gateway.PurchaseRequested()
+            ) as request:
+                return Needs(
+                    streams=(wallet_stream(request.user_id),),
+                    documents=(SETTINGS, (USERS, request.user_id)),
+                )
+            case gateway.UserRegistered() as event:
+                wallets = {event.user_id, event.referred_by or event.user_id}
+                return Needs(
+                    streams=tuple(wallet_stream(user_id) for user_id in sorted(wallets)),
+                    documents=(SETTINGS,),
+                )
+            case _:
+                return Needs()
+
+    def handle(self, message: Message, work: Work) -> None:
+        """Carry the message out."""
+        if isinstance(message, ExpireWallet):
+            _decide(ExpireDueLots(), message.user_id, work)
+        elif isinstance(message, Envelope):
+            _handle_event(message.data, work)
+
+
+def wallet_stream(user_id: str) -> str:
+    """Return the name of a user's stream."""
+    return f"wallet-{user_id}"
+
+
+def _needs_of_command(command: Command) -> Needs:
+    if isinstance(command, ExpireWallet):
+        return Needs(streams=(wallet_stream(command.user_id),))
+    raise TypeError(f"the ledger knows no {type(command).__name__}")
+
+
+def _handle_event(event: Any, work: Work) -> None:
+    """Do what a message asks for; all that the followed streams say besides changes nothing."""
+    match event:
+        case deployer.HoldRequested():
+            _place_hold(event, work)
+        case deployer.DeploymentEvent():
+            _end_hold(event, work)
+        case gateway.AwardRequested() | gateway.AdjustmentRequested() | gateway.PurchaseRequested():
+            _answer(event, work)
+        case gateway.UserRegistered():
+            _register(event, work)
+        case gateway.UserReferrerChanged():
+            work.put(USERS, event.user_id, User(referred_by=event.referred_by))
+        case gateway.SettingsChanged():
+            work.put(*SETTINGS, subscribers.settings(event))
+        case _:
+            pass
+
+
+def _place_hold(event: deployer.HoldRequested, work: Work) -> None:
+    user = work.document(USERS, event.user_id, User)
+    if user is None and work.now < event.expires_at:
+        raise UnknownUserError(event.user_id)
+    holds = _holds(event.deployment_id, work)
+    referred_by = None if user is None else user.referred_by
+    command = subscribers.hold(event, _settings(work), referred_by, holds)
+    _decide(command, event.user_id, work, holds, event.deployment_id)
+
+
+def _end_hold(event: deployer.DeploymentEvent, work: Work) -> None:
+    if not _may_end_a_hold(event):
+        return
+    holds = _holds(event.deployment_id, work)
+    command = subscribers.end_of_hold(event, holds)
+    if command is not None:
+        _decide(command, event.user_id, work, holds, event.deployment_id)
+
+
+def _may_end_a_hold(event: deployer.DeploymentEvent) -> bool:
+    return (
+        isinstance(event, deployer.DeploymentRefused) or getattr(event, "hold_id", None) is not None
+    )
+
+
+def _answer(request: WalletRequest, work: Work) -> None:
+    """Carry a person's request out, or tell them which rule forbids it."""
+    if work.document(USERS, request.user_id, User) is None and not _is_late(request, work):
+        raise UnknownUserError(request.user_id)
+    try:
+        _refuse_unanswerable(request, work)
+        command = _command_of(request, work)
+        _decide(command, request.user_id, work, actor=request.requested_by)
+    except Refusal as refusal:
+        work.refuse(refusal.code, refusal.detail, errors=(), **refusal.fields)
+
+
+def _is_late(request: WalletRequest, work: Work) -> bool:
+    return work.now >= min(request.expires_at, request.requested_at + ACQUAINTANCE)
+
+
+def _refuse_unanswerable(request: WalletRequest, work: Work) -> None:
+    if work.now >= request.expires_at:
+        raise Refusal("REQUEST_EXPIRED", "the request came too late to be carried out")
+    if work.document(USERS, request.user_id, User) is None:
+        raise Refusal("UNKNOWN_USER", "nobody with this id has registered")
+
+
+def _command_of(request: WalletRequest, work: Work) -> WalletCommand:
+    match request:
+        case gateway.AwardRequested():
+            at = work.at(wallet_stream(request.user_id))
+            return subscribers.award(request, _settings(work), at)
+        case gateway.PurchaseRequested():
+            return subscribers.purchase(request, _settings(work))
+        case gateway.AdjustmentRequested():
+            return subscribers.adjustment(request)
+
+
+def _register(event: gateway.UserRegistered, work: Work) -> None:
+    """Keep who referred a new user, and award what the settings promise to both."""
+    work.put(USERS, event.user_id, User(referred_by=event.referred_by))
+    settings = _settings(work)
+    if settings.signup_award:
+        at = work.at(wallet_stream(event.user_id))
+        _decide(subscribers.signup_award(event.user_id, settings, at), event.user_id, work)
+    referrer = event.referred_by
+    if settings.referral_award and referrer is not None and referrer != event.user_id:
+        at = work.at(wallet_stream(referrer))
+        award = subscribers.referral_award(referrer, event.user_id, settings, at)
+        _decide(award, referrer, work)
+
+
+def _decide(
+    command: WalletCommand,
+    user_id: str,
+    work: Work,
+    holds: DeploymentHolds | None = None,
+    deployment_id: str = "",
+    *,
+    actor: str | None = None,
+) -> None:
+    """Append what a command brings to a wallet, and keep what became of the deployment's holds."""
+    stream = wallet_stream(user_id)
+    facts = decide(command, work.state(stream), work.at(stream))
+    if not facts:
+        return
+    work.append(stream, facts, actor=actor)
+    if holds is not None:
+        for fact in facts:
+            holds = holds.after(fact)
+        work.put(DEPLOYMENTS, deployment_id, holds)
+
+
+def _settings(work: Work) -> Settings:
+    return work.document(*SETTINGS, Settings) or Settings()
+
+
+def _holds(deployment_id: str, work: Work) -> DeploymentHolds:
+    return work.document(DEPLOYMENTS, deployment_id, DeploymentHolds) or DeploymentHolds()

@@ -1,0 +1,24 @@
+"""Where the ledger is put together; nothing happens at import."""
+
+from contracts.ledger.v1 import RequestRefused
+from runtime.process import Service
+from services.ledger.expiry import expire_due_lots
+from services.ledger.handlers import LedgerHandlers
+from services.ledger.projections.balances import Balances
+from services.ledger.projections.history import History
+from services.ledger.projections.holds import Holds
+from services.ledger.projections.lots import Lots
+from services.ledger.publishing import WALLET
+from services.ledger.settings import LedgerSettings
+
+
+def build(settings: LedgerSettings) -> Service:  # noqa: ARG001 - every service is built alike
+    """Return the service, composed."""
+    return Service(
+        name="ledger",
+        kinds=(WALLET,),
+        handlers=LedgerHandlers(),
+        projections=(Balances(), Lots(), Holds(), History()),
+        refused=RequestRefused,
+        tasks=(expire_due_lots,),
+    )
