@@ -1,0 +1,1 @@
+"""The whole system, as `tollgate up` runs it, used over HTTP and from the command line alone."""
