@@ -49,7 +49,7 @@ schemas: $(STAMP) ## export the messages' JSON Schemas
 	@$(BIN)/tollgate schemas
 
 asyncapi: $(STAMP) ## export the AsyncAPI 3 document of the whole system
-	@$(BIN)/tollgate asyncapi
+	@$(BIN)/tollgate asyncapi --output docs/asyncapi.json && echo docs/asyncapi.json
 
 bench: $(STAMP) ## measure, beside a reference of the same minute
 	@$(BIN)/tollgate bench

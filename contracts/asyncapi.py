@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of the whole system: `python -m contracts.asyncapi` writes it.
+"""The AsyncAPI 3 document of the whole system: `tollgate asyncapi` prints it.
 
 One document for five applications: each operation names the service that sends or receives. It is
 made from the registry, which knows producers and consumers of every message, and holds the golden
@@ -10,7 +10,6 @@ of them.
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from contracts import export
@@ -19,7 +18,6 @@ from contracts.export import Contract, JsonObject, contracts_of
 from contracts.registry import REGISTRY, SERVICES, consumers
 from contracts.subjects import LOG_STREAM, stream_of_subject
 
-DOCUMENT: Final = export.HOME.parent / "docs" / "asyncapi.json"
 CLOUD_EVENT: Final = "application/cloudevents+json"
 ENVELOPE: Final = "envelope.v1"
 LOG_CHUNK: Final = "deployer.log_chunk.v1"
@@ -244,7 +242,7 @@ def _moved(value: Any, scope: str) -> Any:
 
 
 def text() -> str:
-    """Return the document as it is committed."""
+    """Return the document as JSON text, the same each time."""
     folder = export.HOME / "examples"
     examples = {
         contract.path: json.loads((folder / contract.path).read_bytes())
@@ -254,10 +252,8 @@ def text() -> str:
 
 
 def main() -> int:
-    """Write the document, and tell where."""
-    DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
-    DOCUMENT.write_text(text(), encoding="utf-8")
-    sys.stdout.write(f"{DOCUMENT.relative_to(Path.cwd())}\n")
+    """Print the document."""
+    sys.stdout.write(text())
     return 0
 
 

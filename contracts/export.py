@@ -1,4 +1,4 @@
-"""The JSON Schemas of all that travels: `python -m contracts.export` writes them to `schemas/`.
+"""The JSON Schemas of all that travels: `tollgate schemas` writes them to `schemas/`.
 
 They are made from the classes, committed, and compared with what was released
 (`contracts.compatibility`). Draft 2020-12; what a schema forbids, the classes refuse.

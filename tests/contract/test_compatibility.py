@@ -11,16 +11,11 @@ from typing import Any, Final
 import pytest
 
 from contracts import export
-from contracts.compatibility import (
-    Past,
-    Present,
-    Release,
-    problems,
-    read_history,
-    read_present,
-    release,
-)
+from contracts.compatibility import Past, Present, Release, problems, release
 from contracts.export import Contract
+from contracts.registry import REGISTRY
+from devkit import contract_releases
+from devkit.contract_releases import read_history
 
 PUT: Final[dict[str, Any]] = {
     "$id": "urn:tollgate:schema:shop:put:v1",
@@ -63,7 +58,7 @@ def past(released: Mapping[str, Release] = RELEASED, schema: Any = PUT) -> Past:
 
 def test_what_is_agreed_on_now_keeps_what_was_released() -> None:
     """The gate itself, on this project."""
-    assert problems(read_present(export.HOME), read_history(export.HOME)) == []
+    assert contract_releases.problems() == []
 
 
 def test_a_release_that_nobody_touched_is_fine() -> None:
@@ -164,7 +159,7 @@ def test_an_orphan_and_a_stale_schema_and_a_missing_example_are_named() -> None:
     )
     assert problems(untidy, []) == [
         "schemas/shop/gone.v1.json: an orphan, no class says this",
-        "schemas/shop/put.v1.json: not what the class says; run python -m contracts.export",
+        "schemas/shop/put.v1.json: not what the class says; run tollgate schemas",
         "examples/shop/put.v1.json: missing; every contract has a golden example",
         "examples/shop/gone.v1.json: an orphan, no class says this",
     ]
@@ -257,6 +252,19 @@ def test_a_list_that_is_deleted_is_not_forgotten(git: Callable[..., str], tmp_pa
     git("rm", "--quiet", "contracts/released.json")
     git("commit", "--quiet", "--message=start over")
     assert [found.released for found in read_history(home)] == [RELEASED, {}]
+
+
+def test_a_release_is_written_beside_the_schemas_and_once_only(tmp_path: Path) -> None:
+    home = tmp_path / "contracts"
+    shutil.copytree(export.HOME / "schemas", home / "schemas")
+    shutil.copytree(export.HOME / "examples", home / "examples")
+    (home / "released.json").write_text("{}")
+
+    names = contract_releases.release(home)
+
+    assert names == sorted(contract.name for contract in export.contracts_of(REGISTRY))
+    assert contract_releases.release(home) == []
+    assert contract_releases.problems(home) == []
 
 
 def test_git_that_fails_is_an_error_and_not_an_empty_history(tmp_path: Path) -> None:

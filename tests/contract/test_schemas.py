@@ -25,7 +25,7 @@ MESSAGES = sorted(EVENTS)
 
 def test_the_committed_schemas_are_what_the_classes_say() -> None:
     changed = sorted(drift(list(CONTRACTS.values()), export.SCHEMAS))
-    assert changed == [], "run python -m contracts.export, and look at what it changed"
+    assert changed == [], "run tollgate schemas, and look at what it changed"
 
 
 def test_writing_schemas_changes_only_what_is_not_as_it_should_be(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from tollgate.commands import bus, config, db, parked, up
+from tollgate.commands import bus, config, contracts, db, parked, up
 
 app = typer.Typer(
     name="tollgate",
@@ -15,6 +15,8 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("service")(up.service)
 app.command("config")(config.config)
+app.command("schemas")(contracts.schemas)
+app.command("asyncapi")(contracts.asyncapi)
 app.add_typer(db.app, name="db")
 app.add_typer(bus.app, name="bus")
 app.add_typer(parked.app, name="parked")
