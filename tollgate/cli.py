@@ -13,10 +13,16 @@ def main() -> NoReturn:
     """Run the command on the command line and exit with its status: 0, 1 failed, 2 bad usage."""
     words = sys.argv[1:]
     if len(words) == _SERVICE_WORDS and words[0] == "service" and not words[1].startswith("-"):
-        from tollgate.commands.service import run_service
+        _do_without("rich")
+        from tollgate.service import run_service
 
         sys.exit(run_service(words[1]))
     from tollgate.commands import app
 
     app(prog_name="tollgate")
     sys.exit(0)
+
+
+def _do_without(package: str) -> None:
+    """Have imports of an optional package fail: it is for terminals, and costs 4 MiB a process."""
+    sys.modules.setdefault(package, None)  # type: ignore[arg-type]

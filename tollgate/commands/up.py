@@ -49,6 +49,6 @@ def service(
     name: Annotated[str, typer.Argument(help="catalog, deployer, ledger, revenue or gateway")],
 ) -> None:
     """Run one service in the foreground, configured by TOLLGATE_… variables."""
-    from tollgate.commands.service import run_service
+    from tollgate.service import run_service
 
     raise typer.Exit(run_service(name))
