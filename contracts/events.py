@@ -42,6 +42,18 @@ class Event(Value):
         return f"urn:tollgate:schema:{cls.service}:{cls.fact}:v{cls.contract_version}"
 
 
+class UnsendableError(TypeError):
+    """A message must not be sent: not yet in this version, or not in that stream."""
+
+
+def check_sendable(event: Event, stream: str) -> None:
+    """Return where readers will take the message in that stream; else `UnsendableError`."""
+    if not event.sent:
+        raise UnsendableError(f"{event.type_name()} is not sent yet: readers have yet to learn it")
+    if stream.partition("-")[0] != event.kind:
+        raise UnsendableError(f"{event.type_name()} belongs to streams {event.kind}-…, not to {stream}")
+
+
 class Problem(Value):
     """One thing that is wrong with an input, where a JSON pointer says where."""
 

@@ -20,7 +20,8 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
-from runtime.bus_topology import inbox_prefix, stream_of_subject
+from contracts.subjects import stream_of_subject
+from runtime.bus_topology import inbox_prefix
 from runtime.ids import new_id
 from runtime.metrics import CONSUMER_FAILURES
 from runtime.store import OutboxRow

@@ -8,7 +8,8 @@ durable consumers, and can neither make nor change nor delete a stream or consum
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
-from runtime.bus_topology import LOG_STREAM, Topology, consumers, facts_stream, inbox_prefix
+from contracts.subjects import LOG_STREAM, facts_stream
+from runtime.bus_topology import Topology, consumers, inbox_prefix
 
 LOG_SUBJECTS: Final = "tollgate.logs.>"
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from runtime.bus_topology import REQUEST_KIND
+from contracts.subjects import REQUEST_KIND
 
 _REQUESTS: Final = f"tollgate.%.{REQUEST_KIND}.%"
 

@@ -19,10 +19,8 @@ from nats.js.api import (
 )
 
 from contracts.events import Event
+from contracts.subjects import LOG_STREAM, REQUEST_KIND, REQUEST_STREAM, facts_stream
 
-REQUEST_KIND: Final = "request"
-LOG_STREAM: Final = "TOLLGATE_LOGS"
-REQUEST_STREAM: Final = "TOLLGATE_REQUESTS"
 REQUEST_AGE_SECONDS: Final = 24 * 3600
 LOG_AGE_SECONDS: Final = 24 * 3600
 LOG_BYTES_MAX: Final = 2 * 1024**3
@@ -56,19 +54,6 @@ class Topology:
     def followed_kinds(self, service: str) -> frozenset[str]:
         """Return the kinds of streams a service follows, without requests."""
         return frozenset(kind for _, kind in self.follows[service] if kind != REQUEST_KIND)
-
-
-def facts_stream(service: str) -> str:
-    """Return the JetStream stream that holds what a service publishes as facts."""
-    return f"TOLLGATE_{service.upper()}"
-
-
-def stream_of_subject(subject: str) -> str:
-    """Return the JetStream stream that a message's subject belongs to."""
-    _, service, kind, *_ = subject.split(".")
-    if service == "logs":
-        return LOG_STREAM
-    return REQUEST_STREAM if kind == REQUEST_KIND else facts_stream(service)
 
 
 def inbox_prefix(service: str) -> str:

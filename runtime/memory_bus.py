@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from runtime.bus_topology import stream_of_subject
+from contracts.subjects import stream_of_subject
 from runtime.store import OutboxRow
 
 

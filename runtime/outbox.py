@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import asyncpg
 import structlog
 
-from runtime.bus_topology import stream_of_subject
+from contracts.subjects import stream_of_subject
 from runtime.metrics import OUTBOX_PENDING, PUBLISHED, RELAY_FAILURES
 from runtime.store import OutboxRow, Store
 
@@ -106,9 +106,7 @@ async def relay_as_leader(relay: Relay, dsn: str) -> None:
             await asyncio.sleep(LEADER_RETRY_SECONDS)
             continue
         try:
-            if await connection.fetchval(
-                "select pg_try_advisory_lock(hashtext($1))", _RELAY_LOCK
-            ):
+            if await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _RELAY_LOCK):
                 await relay.run(connection)
             else:
                 await asyncio.sleep(LEADER_RETRY_SECONDS)

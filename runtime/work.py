@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from contracts.envelope import Envelope, format_seen
-from contracts.events import Event, Problem, RequestRefused
+from contracts.events import Event, Problem, RequestRefused, check_sendable
 from runtime.ids import new_id
 from runtime.store import (
     Changes,
@@ -165,9 +165,7 @@ class Work:
             if place not in self._declared_documents:
                 raise UndeclaredNeedError(f"document {collection}/{key} was not declared")
             body = self._documents.get(place)
-            self._values[place] = (
-                None if body is None else msgspec.msgpack.decode(body, type=type_)
-            )
+            self._values[place] = None if body is None else msgspec.msgpack.decode(body, type=type_)
         value = self._values[place]
         if value is not None and not isinstance(value, type_):
             raise TypeError(f"document {collection}/{key} is a {type(value).__name__}")
@@ -292,6 +290,7 @@ class Work:
     def _send(
         self, head: Head, event: Event, *, at: datetime, causation_id: str | None
     ) -> Envelope[Any]:
+        check_sendable(event, head.name)
         head.sequence += 1
         envelope: Envelope[Any] = Envelope.model_construct(
             id=new_id(),

@@ -9,9 +9,10 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, StreamConfig
 
 from contracts.registry import FOLLOWS, SERVICES
+from contracts.subjects import facts_stream
 from devkit.nats import LOG_WRITERS
 from runtime.bus_permissions import permissions
-from runtime.bus_topology import consumers, facts_stream, streams
+from runtime.bus_topology import consumers, streams
 from services.wiring import TOPOLOGY
 from tests.support.environment import RunningNats
 

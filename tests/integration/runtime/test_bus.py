@@ -9,10 +9,10 @@ from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import NoStreamResponseError
 
+from contracts.subjects import stream_of_subject
 from devkit.nats import ADMIN as NATS_ADMIN
 from runtime.bus import Bus
 from runtime.bus_migrate import migrate_bus
-from runtime.bus_topology import stream_of_subject
 from runtime.consumption import check_consumers
 from runtime.outbox import Relay, relay_as_leader
 from runtime.postgres_store import PostgresStore

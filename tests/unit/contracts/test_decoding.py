@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.decoding import MisaddressedError, Registry, RegistryError, UnknownTypeError
-from contracts.events import Event
+from contracts.events import Event, UnsendableError, check_sendable
 from contracts.types import Id, ShortText
 from contracts.upcasters import AnyUpcaster, Upcaster
 
@@ -205,3 +205,20 @@ def test_classes_and_upcasters_that_do_not_make_a_whole_are_refused(
 ) -> None:
     with pytest.raises(RegistryError, match=problem):
         Registry(classes, upcasters)
+
+
+class NotSentYet(OpenedV2):
+    sent: ClassVar[bool] = False
+
+
+def test_a_next_version_is_not_sent_before_its_switch_is_turned_on() -> None:
+    event = NotSentYet(account_id="1", opener_id=None, branch="b")
+    with pytest.raises(UnsendableError, match=r"opened\.v2 is not sent yet"):
+        check_sendable(event, "account-1")
+    check_sendable(to_v2(OLD), "account-1")
+
+
+def test_a_message_is_not_sent_in_a_stream_where_its_readers_would_refuse_it() -> None:
+    check_sendable(OLD, "account-1")
+    with pytest.raises(UnsendableError, match="belongs to streams account-…, not to accounts-1"):
+        check_sendable(OLD, "accounts-1")
