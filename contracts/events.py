@@ -51,7 +51,7 @@ def check_sendable(event: Event, stream: str) -> None:
     if not event.sent:
         raise UnsendableError(f"{event.type_name()} is not sent yet: readers have yet to learn it")
     if stream.partition("-")[0] != event.kind:
-        raise UnsendableError(f"{event.type_name()} belongs to streams {event.kind}-…, not to {stream}")
+        raise UnsendableError(f"{event.type_name()} is not for {stream}, but for a {event.kind}")
 
 
 class Problem(Value):
