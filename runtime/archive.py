@@ -134,9 +134,12 @@ def _check_path(path: str) -> None:
 
 def open_archive_store(url: str) -> ArchiveStore:
     """Return the store at `file:///folder`, `gs://bucket/prefix` or `s3://bucket/prefix`."""
-    scheme = urlsplit(url).scheme
+    parts = urlsplit(url)
+    scheme = parts.scheme
     if scheme == "file":
-        return FolderStore(Path(unquote(urlsplit(url).path)))
+        if parts.netloc:
+            raise ArchiveError("a folder of archives is file:/// and an absolute path")
+        return FolderStore(Path(unquote(parts.path)))
     if scheme in {"gs", "s3"}:
         # Heavy, and needed by nobody who keeps archives in a folder.
         from pyarrow.fs import FileSystem as Opened  # noqa: PLC0415

@@ -53,9 +53,14 @@ def check_variables(
 def effective_values(variables: Sequence[Variable], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Terraform is to be given: the values, and the defaults of all the rest.
 
-    A default is given too because the module's author may have overridden the one in Terraform.
+    A default is given too because the module's author may have overridden the one in Terraform;
+    that of a sensitive variable is not known here, and Terraform takes its own.
     """
-    result = {variable.name: variable.default for variable in variables if not variable.required}
+    result = {
+        variable.name: variable.default
+        for variable in variables
+        if not variable.required and not variable.sensitive
+    }
     for variable in variables:
         given = variable.name in values
         if given and (values[variable.name] is not None or variable.nullable):

@@ -89,14 +89,16 @@ def read_module(directory_name: str, files: Mapping[str, bytes]) -> ModuleRead |
     cost = yaml.credit_cost if yaml.credit_cost is not None else metadata.credit_cost
     if name is None or cost is None:
         place = _place_of_metadata(blocks, has_yaml=has_yaml)
-        problems += _missing(place, name=name, cost=cost, has_yaml=has_yaml)
+        told = any("`credit_cost`" in problem.message for problem in problems)
+        missing_cost = cost is None and not told
+        problems += _missing(place, name=name, missing_cost=missing_cost, has_yaml=has_yaml)
         _refuse_if_any(problems)
         raise AssertionError("a missing name or cost is a problem")
     _refuse_if_any(problems)
     definition = Definition(
         name=name,
         title=yaml.title or _title(name),
-        description=_given(yaml.description, metadata.description, ""),
+        description=_given(yaml.description, metadata.description, "").strip(),
         credit_cost=cost,
         require_credit_purchases=_given(
             yaml.require_credit_purchases,
@@ -190,7 +192,7 @@ def _place_of_metadata(blocks: tuple[Block, ...], *, has_yaml: bool) -> tuple[st
 
 
 def _missing(
-    place: tuple[str, int], *, name: str | None, cost: int | None, has_yaml: bool
+    place: tuple[str, int], *, name: str | None, missing_cost: bool, has_yaml: bool
 ) -> list[Problem]:
     file, line = place
     problems: list[Problem] = []
@@ -199,7 +201,7 @@ def _missing(
     elif name is None:
         message = f"the directory's name cannot be a module's: it {module_yaml.NAME_RULE}"
         problems.append(Problem(file=file, line=line, message=message))
-    if cost is None:
+    if missing_cost:
         what = "`credit_cost` is missing" if has_yaml else "`credit_cost` has no default"
         problems.append(Problem(file=file, line=line, message=what))
     return problems

@@ -71,16 +71,20 @@ class _Form:
             self._warn("is hidden (group 0) and has no default, so no deployment can succeed")
         if not required:
             self._check_default(default, options)
+        sensitive = declared.sensitive if override.sensitive is None else override.sensitive
+        if sensitive and override.default is not None:
+            self._wrong("default", "would be shown, though the variable is sensitive")
         return Variable(
             name=declared.name,
             type=format_type(self._type),
             description=self._description if override.description is None else override.description,
             required=required,
-            default=_json(default),
+            # A definition is read by many; a sensitive default stays in the source.
+            default=None if sensitive else _json(default),
             options=tuple(_json(option) for option in options),
             validations=declared.validations,
             nullable=declared.nullable,
-            sensitive=declared.sensitive if override.sensitive is None else override.sensitive,
+            sensitive=sensitive,
             update_safe=meta.update_safe if override.update_safe is None else override.update_safe,
             group=group,
             order=meta.order if override.order is None else override.order,

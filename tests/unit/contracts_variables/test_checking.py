@@ -156,13 +156,16 @@ def test_terraform_is_given_every_default_that_is_not_overridden() -> None:
         variable("c", required=False, default="replaced"),
         variable("d", required=False, default="unless null", nullable=False),
         variable("e", required=False, default="hidden", group=0),
+        variable("f", required=False, sensitive=True),
+        variable("g", required=False, sensitive=True),
     ]
-    assert effective_values(variables, {"a": "x", "c": "y", "d": None}) == {
+    assert effective_values(variables, {"a": "x", "c": "y", "d": None, "g": "z"}) == {
         "a": "x",
         "b": "kept",
         "c": "y",
         "d": "unless null",
         "e": "hidden",
+        "g": "z",
     }
 
 
