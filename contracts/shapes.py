@@ -56,6 +56,8 @@ def _short(value: Any) -> str:
 def _shape(schema: Any, definitions: dict[str, Any], depth: int) -> Any:
     if depth > DEPTH_MAX:
         raise ValueError(f"definitions are nested deeper than {DEPTH_MAX}")
+    if isinstance(schema, list):
+        return [_shape(item, definitions, depth) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
