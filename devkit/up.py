@@ -18,12 +18,13 @@ from devkit.secret_store import load_or_make
 from devkit.system import System
 from runtime.clock import monotonic_seconds
 from services.wiring import TOPOLOGY
-from tollgate import VERSION
 
 _LOG_POLL_SECONDS: Final = 0.25
 _FOLLOWED: Final = ("postgres", "nats", *TOPOLOGY.services)
 
 Tell = Callable[[str, str], None]
+Accounts = dict[str, dict[str, str]]
+"""Role → the demo account's e-mail, password, user id and token."""
 
 
 class PortTakenError(Exception):
@@ -38,17 +39,19 @@ class PortTakenError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `tell` gets (part, text) for people.
+    """What was asked for, by which release. `tell` gets (part, text) for people.
 
     `least_level` is what a service's log line must have to be told too. `announce` is called once
-    all is up, with the environment and the seconds it took.
+    all is up, with the environment, the seconds it took, and the demo accounts if there are any.
     """
 
     data_dir: Path
     port: int
+    version: str
     tell: Tell
     least_level: str
-    announce: Callable[[Environment, float], None]
+    demo: bool
+    announce: Callable[[Environment, float, Accounts], None]
 
 
 def run(options: Options) -> None:
@@ -60,7 +63,7 @@ def run(options: Options) -> None:
     begun = monotonic_seconds()
     lock_descriptor = lock(options.data_dir, lambda text: options.tell("up", text))
     try:
-        directory = open_data_directory(options.data_dir, version=VERSION)
+        directory = open_data_directory(options.data_dir, version=options.version)
         if options.port != 0 and not is_free(options.port):
             raise PortTakenError(options.port)
         environment = Environment(
@@ -108,9 +111,18 @@ async def _live(
 async def _serve(options: Options, system: System, begun: float) -> None:
     _tell_missing_terraform(options.tell)
     await system.bring_up()
+    accounts = await _demo(options, system.environment)
     system.write_endpoints()
-    options.announce(system.environment, monotonic_seconds() - begun)
+    options.announce(system.environment, monotonic_seconds() - begun, accounts)
     await system.supervisor.failure()
+
+
+async def _demo(options: Options, environment: Environment) -> Accounts:
+    if not options.demo:
+        return {}
+    from devkit.demo import prepare_demo
+
+    return await prepare_demo(environment, options.tell)
 
 
 async def _until(told_to_stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -48,20 +48,34 @@ def use_service(service: str, data_dir: Path | None) -> None:
     They are those of the environment already where `TOLLGATE_POSTGRES_DSN` is set and no data
     directory is named.
     """
-    if data_dir is None and "TOLLGATE_POSTGRES_DSN" in os.environ:
+    if data_dir is None and secret("TOLLGATE_POSTGRES_DSN") is not None:
         return
     os.environ.update(environment_of(data_dir or DEFAULT_DATA_DIR).settings(service))
 
 
 def service_dsns(data_dir: Path | None, service: str | None) -> dict[str, str]:
     """Return service → how to log in to its database as it does; of all services, or of one."""
-    if data_dir is None and "TOLLGATE_POSTGRES_DSN" in os.environ:
+    from_environment = secret("TOLLGATE_POSTGRES_DSN")
+    if data_dir is None and from_environment is not None:
         if service is None:
             raise NoTargetError("--service says whose database TOLLGATE_POSTGRES_DSN is")
-        return {service: os.environ["TOLLGATE_POSTGRES_DSN"]}
+        return {service: from_environment}
     environment = environment_of(data_dir or DEFAULT_DATA_DIR)
     names = SERVICES if service is None else (service,)
     return {name: environment.service_dsn(name) for name in names}
+
+
+def replay_dsns(data_dir: Path | None) -> tuple[str, str | None]:
+    """Return how to log in to the ledger's database, and to revenue's to compare with it.
+
+    From the environment: `TOLLGATE_POSTGRES_DSN` is the ledger's, and `TOLLGATE_REVENUE_DSN`, if
+    it is set, revenue's; both also as `…_FILE`.
+    """
+    from_environment = secret("TOLLGATE_POSTGRES_DSN")
+    if data_dir is None and from_environment is not None:
+        return from_environment, secret("TOLLGATE_REVENUE_DSN")
+    environment = environment_of(data_dir or DEFAULT_DATA_DIR)
+    return environment.service_dsn("ledger"), environment.service_dsn("revenue")
 
 
 def admin_dsn(data_dir: Path | None) -> tuple[str, dict[str, str]]:

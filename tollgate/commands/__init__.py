@@ -2,7 +2,7 @@
 
 import typer
 
-from tollgate.commands import bus, config, contracts, db, parked, up
+from tollgate.commands import accounts, bus, config, contracts, db, ledger, parked, up
 
 app = typer.Typer(
     name="tollgate",
@@ -17,6 +17,10 @@ app.command("service")(up.service)
 app.command("config")(config.config)
 app.command("schemas")(contracts.schemas)
 app.command("asyncapi")(contracts.asyncapi)
+app.add_typer(accounts.users, name="user")
+app.add_typer(accounts.tokens, name="token")
 app.add_typer(db.app, name="db")
 app.add_typer(bus.app, name="bus")
+app.add_typer(ledger.app, name="ledger")
+app.command("replay")(ledger.replay)
 app.add_typer(parked.app, name="parked")

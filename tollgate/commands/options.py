@@ -41,8 +41,11 @@ def print_json(value: Any) -> None:
 def _expected() -> tuple[type[Exception], ...]:
     import asyncpg
     from nats.errors import Error as NatsError
+    from pydantic import ValidationError
 
     from devkit.data_directory import DataDirectoryError
+    from devkit.demo import DemoError
+    from devkit.demo_repository import DemoRepositoryError
     from devkit.identity import NoIdentityError
     from devkit.ports import NoFreePortError
     from devkit.postgres import DataVersionError
@@ -51,10 +54,12 @@ def _expected() -> tuple[type[Exception], ...]:
     from devkit.up import PortTakenError
     from runtime.migrate import MigrationError
     from runtime.process import StartError
+    from runtime.refusal import Refusal
     from tollgate.target import NoTargetError
 
     return (
         *(asyncpg.PostgresError, asyncpg.InterfaceError, NatsError, OSError),
         *(DataDirectoryError, DataVersionError, NoIdentityError, NoFreePortError, PortTakenError),
+        *(DemoError, DemoRepositoryError, Refusal, ValidationError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
     )

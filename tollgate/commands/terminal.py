@@ -16,8 +16,10 @@ def tell(part: str, text: str) -> None:
     _print(f"{at} {part:<9} {text}")
 
 
-def announce(environment: "Environment", seconds: float) -> None:
-    """Print that all is ready, and where."""
+def announce(
+    environment: "Environment", seconds: float, accounts: dict[str, dict[str, str]]
+) -> None:
+    """Print that all is ready, where, and with which accounts."""
     gateway = environment.health_url("gateway")
     directory = environment.directory.path
     _print(f"ready in {seconds:.1f} s")
@@ -25,6 +27,17 @@ def announce(environment: "Environment", seconds: float) -> None:
     _print(f"  postgres  127.0.0.1:{environment.ports['postgres']}")
     _print(f"  nats      127.0.0.1:{environment.ports['nats']}")
     _print(f"  data      {directory}   (logs in {directory / 'logs'})")
+
+    if accounts:
+        _print("  accounts  " + "\n            ".join(_account_lines(accounts)))
+        _print(f"            their tokens are in {environment.directory.demo}")
+    else:
+        make = f"tollgate user create --data-dir {directory} --role admin --email you@example.com"
+        _print(f"  accounts  the first one: {make}")
+
+
+def _account_lines(accounts: dict[str, dict[str, str]]) -> list[str]:
+    return [f"{account['email']:<22} {account['password']}" for account in accounts.values()]
 
 
 def _print(line: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tollgate import VERSION
 from tollgate.commands.options import failures_told
 from tollgate.target import DEFAULT_DATA_DIR
 
@@ -37,6 +38,8 @@ def up(
     options = Options(
         data_dir=data_dir,
         port=port,
+        version=VERSION,
+        demo=demo,
         tell=tell,
         least_level="info" if verbose else "warning",
         announce=announce,

@@ -1,0 +1,139 @@
+"""`tollgate ledger verify` and `tollgate replay`: the books, recomputed from their first fact on."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
+
+if TYPE_CHECKING:
+    from services.ledger.checking.chain import VerifyResult
+
+app = typer.Typer(help="The ledger.", no_args_is_help=True)
+
+GroupBy = Literal["user", "module", "partner", "agent", "month"]
+Format = Literal["table", "csv", "parquet", "json"]
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `verify` a command of its own, though it is the only one."""
+
+
+@app.command("verify")
+def verify(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Check the chain of every stored fact; exit status 1 names the first that does not fit."""
+    from services.ledger.replay import verify as verify_ledger
+    from tollgate.target import service_dsns
+
+    with failures_told(), _progress("verifying") as progress:
+        dsn = service_dsns(data_dir, "ledger")["ledger"]
+        result = asyncio.run(verify_ledger(dsn, progress=progress))
+    _print_verified(result, as_json=as_json)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def replay(
+    *,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="An instant (RFC 3339); what happened up to it.")
+    ] = None,
+    group_by: Annotated[GroupBy, typer.Option("--group-by", help="What a row stands for.")] = (
+        "user"
+    ),
+    engine: Annotated[
+        Literal["exact"], typer.Option("--engine", help="exact decides every fact again.")
+    ] = "exact",
+    form: Annotated[Format, typer.Option("--format", help="How the figures are written.")] = (
+        "table"
+    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", help="A file; without it, standard output.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Recompute balances, true revenue and shares from the ledger's facts alone.
+
+    Compares them with the live read models; exit status 1 if anything differs, listing it.
+    """
+    from services.ledger.replay import replay as replay_ledger
+    from services.ledger.replay_formats import render, summary
+    from tollgate.target import replay_dsns
+
+    instant = None if as_of is None else _instant(as_of)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("parquet is not for a terminal: name a file with --output")
+    with failures_told(), _progress("replaying") as progress:
+        ledger_dsn, revenue_dsn = replay_dsns(data_dir)
+        result = asyncio.run(
+            replay_ledger(
+                ledger_dsn,
+                as_of=instant,
+                group_by=group_by,
+                engine=engine,
+                revenue_dsn=revenue_dsn,
+                progress=progress,
+            )
+        )
+        _write(render(result, form), output)
+    typer.echo(summary(result), err=True)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no instant such as 2026-11-30T12:00:00Z") from None
+    if found.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} says no time zone: end it with Z for UTC")
+    return found.astimezone(UTC)
+
+
+def _write(content: bytes, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        output.write_bytes(content)
+
+
+def _print_verified(result: "VerifyResult", *, as_json: bool) -> None:
+    bad = result.first_bad
+    if as_json:
+        first_bad = None if bad is None else asdict(bad)
+        print_json(
+            {
+                "events": result.events,
+                "head": result.head,
+                "ok": result.ok,
+                "first_bad": first_bad,
+            }
+        )
+    elif bad is None:
+        typer.echo(f"{result.events} facts fit; head {result.head}")
+    else:
+        typer.echo(f"{bad.stream} {bad.version} (fact {bad.id}): {bad.problem}")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what shows progress on a terminal; nothing where standard error is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda taken, total: bar.update(task, completed=taken, total=total)
