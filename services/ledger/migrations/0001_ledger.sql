@@ -51,7 +51,7 @@ create table holds (
 ) with (fillfactor = 70);
 create unique index holds_settle_a_deployment_once on holds (deployment_id)
     where status = 'SETTLED';
-create index holds_open on holds (user_id) where status = 'PLACED';
+create index holds_by_user on holds (user_id);
 
 -- One row for each movement, with the balance after it; `credits` are those that moved, of which
 -- `awarded` and `purchased` are the parts.

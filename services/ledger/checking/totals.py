@@ -1,0 +1,118 @@
+"""Adds up balances, true revenue and shares by user, module, partner, agent or month."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Literal
+
+from contracts import money_rules
+from services.ledger.checking.fold import Settlement
+from services.ledger.events import Balance
+
+GroupBy = Literal["user", "module", "partner", "agent", "month"]
+
+
+@dataclass(slots=True)
+class Group:
+    """The figures of one group; entitlements are exact, in ten-thousandths of a minor unit.
+
+    The balance is that of the group's wallets, and zero unless the groups are users.
+    """
+
+    awarded: int = 0
+    purchased: int = 0
+    awarded_held: int = 0
+    purchased_held: int = 0
+    settlements: int = 0
+    credits_spent: int = 0
+    awarded_spent: int = 0
+    purchased_spent: int = 0
+    true_revenue_minor: int = 0
+    partner_entitlement: int = 0
+    agent_entitlement: int = 0
+
+    def add_balance(self, balance: Balance) -> None:
+        """Count a wallet."""
+        self.awarded += balance.awarded
+        self.purchased += balance.purchased
+        self.awarded_held += balance.awarded_held
+        self.purchased_held += balance.purchased_held
+
+    def add(self, settlement: Settlement) -> None:
+        """Count a settlement."""
+        self.settlements += 1
+        self.credits_spent += settlement.hold.cost
+        self.awarded_spent += settlement.awarded_credits
+        self.purchased_spent += settlement.purchased_credits
+        self.true_revenue_minor += settlement.true_revenue_minor
+        for payee in settlement.payees:
+            due = money_rules.entitlement(
+                revenue_minor=settlement.true_revenue_minor, basis_points=payee.basis_points
+            )
+            if payee.role == "partner":
+                self.partner_entitlement += due
+            else:
+                self.agent_entitlement += due
+
+    def add_group(self, other: "Group") -> None:
+        """Count all that another group counts."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    @property
+    def partner_share_minor(self) -> int:
+        """Return what partners are due, in whole minor units."""
+        return money_rules.whole_minor_units(self.partner_entitlement)
+
+    @property
+    def agent_share_minor(self) -> int:
+        """Return what agents are due, in whole minor units."""
+        return money_rules.whole_minor_units(self.agent_entitlement)
+
+
+@dataclass
+class Totals:
+    """Groups by their key; the key of what belongs to nobody is none."""
+
+    group_by: GroupBy
+    groups: dict[str | None, Group] = field(default_factory=dict)
+    total: Group = field(default_factory=Group)
+    wallets: int = 0
+
+    def add(self, settlement: Settlement) -> None:
+        """Count a settlement in its group."""
+        self._group(key_of(settlement, self.group_by)).add(settlement)
+        self.total.add(settlement)
+
+    def add_wallet(self, user_id: str, balance: Balance) -> None:
+        """Count a wallet; it is a group of its own where the groups are users."""
+        self.wallets += 1
+        self.total.add_balance(balance)
+        if self.group_by == "user":
+            self._group(user_id).add_balance(balance)
+
+    def _group(self, key: str | None) -> Group:
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group()
+        return group
+
+
+def key_of(settlement: Settlement, group_by: GroupBy) -> str | None:
+    """Return the group that a settlement belongs to; months are UTC, `2026-03`."""
+    hold = settlement.hold
+    match group_by:
+        case "user":
+            return hold.user_id
+        case "module":
+            return hold.module_id
+        case "partner":
+            return hold.partner_id
+        case "agent":
+            return hold.agent_id
+        case "month":
+            return month_of(settlement.at)
+
+
+def month_of(at: datetime) -> str:
+    """Return the month that an instant is in, as `2026-03`."""
+    return at.strftime("%Y-%m")
