@@ -14,6 +14,7 @@ from devkit.postgres import PostgresServer
 from devkit.program import Program
 from devkit.secret_store import Secrets
 from runtime.migrate import service_role
+from services.settings_of import variables
 from services.wiring import TOPOLOGY
 
 SERVERS: Final = ("postgres", "nats")
@@ -24,7 +25,6 @@ _INHERITED: Final = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-    *("TOLLGATE_LOG_LEVEL", "TOLLGATE_OTLP_ENDPOINT"),
 )
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -94,8 +94,11 @@ class Environment:
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def settings(self, service: str) -> dict[str, str]:
-        """Return a service's `TOLLGATE_…` variables."""
-        return {
+        """Return a service's `TOLLGATE_…` variables: what we say, and what we were told for it.
+
+        Of our own environment's a service gets those that it reads, where we do not say otherwise.
+        """
+        ours = {
             "TOLLGATE_ENVIRONMENT": "development",
             "TOLLGATE_POSTGRES_DSN": self.service_dsn(service),
             "TOLLGATE_NATS_URL": self.nats().url,
@@ -110,6 +113,9 @@ class Environment:
             "TOLLGATE_ALLOW_UNISOLATED_BUILDS": "true",
             **self._own_settings(service),
         }
+        told = {name: os.environ.get(name) for name in variables(service) if name not in ours}
+        told |= {f"{name}_FILE": os.environ.get(f"{name}_FILE") for name in told}
+        return ours | {name: value for name, value in told.items() if value is not None}
 
     def _own_settings(self, service: str) -> dict[str, str]:
         archive = {"TOLLGATE_ARCHIVE_URL": self.directory.archive.resolve().as_uri()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tollgate.service import settings_class
+from services.settings_of import settings_class
 from tollgate.target import use_service
 
 if TYPE_CHECKING:

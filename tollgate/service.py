@@ -2,16 +2,13 @@
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from contracts.registry import SERVICES
 from runtime.process import run
+from services.settings_of import settings_class, variable
 from services.wiring import WIRING
-
-if TYPE_CHECKING:
-    from runtime.settings import RuntimeSettings
 
 
 def run_service(name: str) -> int:
@@ -28,21 +25,9 @@ def run_service(name: str) -> int:
     return run(main.build(settings), settings, WIRING)
 
 
-def settings_class(name: str) -> type["RuntimeSettings"]:
-    """Return the class of a service's settings."""
-    module = importlib.import_module(f"services.{name}.settings")
-    found: type[RuntimeSettings] = getattr(module, f"{name.capitalize()}Settings")
-    return found
-
-
 def describe(error: ValidationError) -> str:
     """Return one line for each variable that is wrong, without any value."""
     return "\n".join(
         f"  {variable(str(detail['loc'][0])) if detail['loc'] else 'settings'}: {detail['msg']}"
         for detail in error.errors(include_input=False, include_url=False)
     )
-
-
-def variable(field: str) -> str:
-    """Return the environment variable of a setting."""
-    return f"TOLLGATE_{field.upper()}"

@@ -34,7 +34,7 @@ def config(
 
 def _rows(services: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return one row for each variable, merged over the services that read it."""
-    from tollgate.service import settings_class, variable
+    from services.settings_of import settings_class, variable
 
     rows: dict[str, dict[str, Any]] = {}
     for service in services:

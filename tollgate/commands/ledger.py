@@ -1,4 +1,4 @@
-"""`tollgate ledger verify` and `tollgate replay`: the books, recomputed from their first fact on."""
+"""`tollgate ledger verify` and `tollgate replay`: the books, recomputed from the first fact on."""
 
 import asyncio
 import sys
