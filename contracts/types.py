@@ -61,8 +61,10 @@ JSON_DEPTH_MAX: Final = 40
 
 
 def _is_json(value: Any, depth: int = 0) -> Any:
-    """Refuse what JSON cannot carry: Python's reader lets `NaN` and `1e400` through."""
+    """Refuse what JSON or a database cannot carry: `NaN`, `1e400` and NUL pass Python's reader."""
     match value:
+        case str() if "\0" in value:
+            raise ValueError("text with a NUL character")
         case float() if not math.isfinite(value):
             raise ValueError("not a finite number")
         case None | bool() | int() | float() | str():
@@ -73,7 +75,8 @@ def _is_json(value: Any, depth: int = 0) -> Any:
             for item in value:
                 _is_json(item, depth + 1)
         case dict() if all(isinstance(name, str) for name in value):
-            for item in value.values():
+            for name, item in value.items():
+                _is_json(name, depth + 1)
                 _is_json(item, depth + 1)
         case _:
             raise ValueError(f"JSON has no such {type(value).__name__}")
@@ -119,11 +122,18 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """The SHA-256 of some content, as `sha256:` and 64 hexadecimal digits."""
 
-Ciphertext = Annotated[str, Field(min_length=1, max_length=2_000_000)]
-"""A compact JWE (RFC 7516)."""
+Ciphertext = Annotated[
+    str, Field(max_length=2_000_000, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$")
+]
+"""A compact JWE (RFC 7516): five parts in base64url. What is in the clear looks otherwise."""
 
-ShortText = Annotated[str, Field(max_length=500)]
-LongText = Annotated[str, Field(max_length=20_000)]
+TEXT_PATTERN: Final = r"^[^\x00]*$"
+"""Text may hold any character but NUL, which no text in Postgres may hold."""
+
+ShortText = Annotated[str, Field(max_length=500, pattern=TEXT_PATTERN)]
+LongText = Annotated[str, Field(max_length=20_000, pattern=TEXT_PATTERN)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT_PATTERN)]
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=TEXT_PATTERN)]
 
 LotKind = Literal[
     "award.signup", "award.admin", "award.referral", "award.goodwill", "award.bonus", "purchase"

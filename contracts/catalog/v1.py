@@ -6,6 +6,7 @@ from pydantic import Field
 
 from contracts import events
 from contracts.types import (
+    TEXT_PATTERN,
     Amount,
     Count,
     Digest,
@@ -13,6 +14,7 @@ from contracts.types import (
     Instant,
     JsonData,
     LongText,
+    Name,
     Ordinal,
     ShortText,
     Value,
@@ -20,7 +22,6 @@ from contracts.types import (
 
 ModuleSource = Literal["admin", "partner"]
 ModuleVersion = Ordinal
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 README_LENGTH_MAX = 65_536
 
 
@@ -78,7 +79,7 @@ class Definition(Value):
     dependencies: tuple[Name, ...] = ()
     variables: tuple[Variable, ...]
     outputs: tuple[Output, ...]
-    readme: Annotated[str, Field(max_length=README_LENGTH_MAX)] | None
+    readme: Annotated[str, Field(max_length=README_LENGTH_MAX, pattern=TEXT_PATTERN)] | None
 
 
 class Change(Value):

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from contracts.types import (
+    TEXT_PATTERN,
     Count,
     Id,
     Instant,
@@ -34,6 +35,6 @@ class LogChunk(Value):
     deployment_id: Id
     user_id: Id
     offset: Count
-    text: Annotated[str, Field(max_length=CHUNK_BYTES_MAX)]
+    text: Annotated[str, Field(max_length=CHUNK_BYTES_MAX, pattern=TEXT_PATTERN)]
     at: Instant
     final: bool = False

@@ -18,8 +18,10 @@ from contracts.types import (
     Id,
     Instant,
     MinorUnits,
+    Name,
     Ordinal,
     PositiveAmount,
+    Reason,
     Role,
     ShortText,
     Value,
@@ -185,7 +187,7 @@ class AwardRequested(Request):
     user_id: Id
     award_kind: AwardKind
     credits: PositiveAmount
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Reason
     credits_expire_at: Instant | None
 
 
@@ -196,7 +198,7 @@ class AdjustmentRequested(Request):
 
     user_id: Id
     credits: PositiveAmount
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class PurchaseRequested(Request):
@@ -208,4 +210,4 @@ class PurchaseRequested(Request):
     credits: PositiveAmount
     price_minor: MinorUnits
     currency: Currency
-    reference: Annotated[str, Field(min_length=1, max_length=200)]
+    reference: Name

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 JsonObject = dict[str, Any]
 Build = Callable[[JsonObject, Mapping[str, JsonObject]], st.SearchStrategy[Any]]
 
-TEXT: Final = st.characters(codec="utf-8", exclude_categories=["Cs"])
+TEXT: Final = st.characters(codec="utf-8", exclude_characters="\0")
 ITEMS_MAX: Final = 3
 TEXT_LENGTH_MAX: Final = 40
 _JSON: Final = st.recursive(
@@ -52,7 +52,8 @@ def _text(schema: JsonObject, _: Mapping[str, JsonObject]) -> st.SearchStrategy[
         return _instants()
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     if "pattern" in schema:
-        matching = st.from_regex(schema["pattern"].removesuffix("$"), fullmatch=True)
+        pattern = schema["pattern"].removesuffix("$")
+        matching = st.from_regex(pattern, fullmatch=True, alphabet=TEXT)
         return matching.filter(lambda text: least <= len(text) <= most)
     return st.text(TEXT, min_size=least, max_size=int(min(most, TEXT_LENGTH_MAX)))
 

@@ -10,6 +10,7 @@ from contracts.types import (
     JSON_DEPTH_MAX,
     WHOLE_NUMBER_MAX,
     Amount,
+    Ciphertext,
     Credits,
     Currency,
     Digest,
@@ -18,8 +19,10 @@ from contracts.types import (
     JsonData,
     Money,
     PositiveAmount,
+    ShortText,
     Value,
 )
+from runtime.sealing import DataKey, generate_sealing_key
 
 
 class Priced(Value):
@@ -40,6 +43,14 @@ class Named(Value):
 
 class Held(Value):
     value: JsonData
+
+
+class Told(Value):
+    text: ShortText
+
+
+class Sealed(Value):
+    value: Ciphertext
 
 
 class Marked(Value):
@@ -133,6 +144,34 @@ def test_an_id_is_short_and_plain(text: str) -> None:
 def test_free_json_holds_only_what_json_can_carry(text: str) -> None:
     with pytest.raises(ValidationError):
         Held.model_validate_json(f'{{"value": {text}}}')
+
+
+@pytest.mark.parametrize("value", ["a\0b", ["a\0b"], {"a\0b": 1}])
+def test_no_text_holds_what_no_database_can(value: object) -> None:
+    with pytest.raises(ValidationError):
+        Held(value=value)
+    for text in ("a\0b", "\0", "a\n\0"):
+        with pytest.raises(ValidationError):
+            Told.model_validate_json(json.dumps({"text": text}))
+
+
+@pytest.mark.parametrize("text", ["", "ä\n\t€\u2028😀", "x" * 500])
+def test_text_holds_any_other_character(text: str) -> None:
+    assert Told.model_validate_json(json.dumps({"text": text})).text == text
+
+
+@pytest.mark.parametrize(
+    "clear", ["", "{}", '{"password": "secret"}', "a.b.c.d", "a.b.c.d.e=", "…"]
+)
+def test_what_is_in_the_clear_is_no_ciphertext(clear: str) -> None:
+    with pytest.raises(ValidationError):
+        Sealed(value=clear)
+
+
+def test_what_was_encrypted_is_a_ciphertext() -> None:
+    Sealed(value=DataKey.generate().encrypt(b"secret"))
+    _, public_key = generate_sealing_key()
+    Sealed(value=DataKey.generate().seal_for(public_key))
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", {1: "a number as a name"}, object()])
