@@ -82,7 +82,10 @@ async def fetch(
             *("--", source, f"+{reference}:{_REF}"),
         )
     except _GitFailedError as error:
-        raise RepositoryError(_explained(error, address, branch, limits, token)) from error
+        if _is_full(git.directory, limits):
+            message = f"{source} is larger than {limits.bytes_max} bytes"
+            raise RepositoryError(message) from error
+        raise RepositoryError(_explained(error, source, branch, token)) from error
     commit = await git.run(
         "--git-dir", str(git.directory), "rev-parse", "--verify", f"{_REF}^{{commit}}"
     )
@@ -219,20 +222,24 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
+def _is_full(directory: Path, limits: GitLimits) -> bool:
+    """Return whether the limit on the size of a file stopped Git, which cannot say so itself."""
+    room = limits.bytes_max // 512 * 512
+    return any(path.stat().st_size >= room for path in directory.rglob("*pack*") if path.is_file())
+
+
 def _explained(
     error: _GitFailedError,
-    address: RemoteAddress | LocalAddress,
+    where: str,
     branch: str | None,
-    limits: GitLimits,
     token: str | None,
 ) -> str:
     """Return what went wrong, as the repository's owner can act on it."""
-    where = address.url if isinstance(address, RemoteAddress) else address.path
     output = error.output if token is None else error.output.replace(token, "…")
     for pattern, meaning in _MEANINGS:
         if re.search(pattern, output):
             what = "commit" if branch is None else f"branch {branch}"
-            return f"{where} " + meaning.format(what=what, bytes_max=limits.bytes_max)
+            return f"{where} {meaning.format(what=what)}"
     fatal = [line for line in output.splitlines() if line.startswith(("fatal:", "error:"))]
     said = (fatal or output.splitlines() or ["git said nothing"])[-1]
     return f"{where} cannot be read: {said[:EXPLANATION_LENGTH_MAX]}"
@@ -240,7 +247,6 @@ def _explained(
 
 _MEANINGS: Final = (
     (r"couldn't find remote ref", "has no {what}"),
-    (r"signal 25|File size limit exceeded|File too large", "is larger than {bytes_max} bytes"),
     (r"[Oo]ut of memory|signal 9", "takes too much memory to read"),
     (r"could not read Username|terminal prompts", "does not exist, or needs a token"),
     (r"Authentication failed|returned error: 40[13]", "refuses the token"),

@@ -33,7 +33,7 @@ from services.catalog.reading_messages import (
     Started,
     Unreadable,
 )
-from services.catalog.terraform_files import raise_if_any
+from services.catalog.terraform_files import raise_if_any, read_terraform
 
 READER_VERSION: Final = 1
 """Counted up when the same files are to be read differently: then all modules are read anew."""
@@ -135,6 +135,8 @@ def main() -> None:
     # Nothing but answers goes to standard output, whatever a library prints.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # The parser builds its tables at its first use: no module's time is to be spent on that.
+    read_terraform("first.tf", b"")
     encoder = msgspec.json.Encoder()
     for answer in read_repository(request):
         answers.write(encoder.encode(answer) + b"\n")

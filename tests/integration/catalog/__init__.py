@@ -1,0 +1,1 @@
+"""The catalogue with real Git, a real Postgres, and a Git host of our own over HTTP."""
