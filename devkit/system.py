@@ -32,12 +32,16 @@ POSTGRES_STAGE: Final = 3
 
 @dataclass
 class System:
-    """One run of the whole system. `tell` gets (part, text) for people."""
+    """One run of the whole system. `tell` gets (part, text) for people.
+
+    `port_is_fixed` says that the gateway keeps its port, whoever may have taken it meanwhile.
+    """
 
     tell: Callable[[str, str], None]
     directory: DataDirectory
     environment: Environment
     guard: Guard
+    port_is_fixed: bool
     supervisor: Supervisor = field(init=False)
     is_up: bool = False
 
@@ -122,7 +126,7 @@ class System:
 
     def _service_part(self, service: str) -> Part:
         async def prepare(failures: int) -> Program:
-            if failures and service != "gateway":
+            if failures and not (service == "gateway" and self.port_is_fixed):
                 self.environment.ports.move(service)
             return self.environment.service_program(service)
 

@@ -87,7 +87,7 @@ async def _live(
     guard: Guard,
     begun: float,
 ) -> None:
-    system = System(options.tell, directory, environment, guard)
+    system = System(options.tell, directory, environment, guard, port_is_fixed=options.port != 0)
     told_to_stop = asyncio.Event()
 
     def stop() -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from tollgate.commands import accounts, bus, config, contracts, db, ledger, parked, up
+from tollgate.commands import accounts, bench, bus, config, contracts, db, ledger, parked, up
 
 app = typer.Typer(
     name="tollgate",
@@ -24,3 +24,4 @@ app.add_typer(bus.app, name="bus")
 app.add_typer(ledger.app, name="ledger")
 app.command("replay")(ledger.replay)
 app.add_typer(parked.app, name="parked")
+app.command("bench")(bench.bench)

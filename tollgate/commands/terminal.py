@@ -41,6 +41,6 @@ def _account_lines(accounts: dict[str, dict[str, str]]) -> list[str]:
 
 
 def _print(line: str) -> None:
-    with suppress(BrokenPipeError):
+    with suppress(OSError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

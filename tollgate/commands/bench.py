@@ -1,0 +1,70 @@
+"""`tollgate bench`: what is promised, measured."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tollgate.commands.options import AsJson, print_json
+
+if TYPE_CHECKING:
+    from benchmarks.table import Measure, Row
+
+
+def bench(
+    *,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A row's name; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what Tollgate promises, each beside a reference of the same minute.
+
+    Takes a minute or two, and the machine for itself. Exit status 1 if something is not reached.
+    """
+    measures = _measures()
+    unknown = sorted(set(only or ()) - set(measures))
+    if unknown:
+        raise typer.BadParameter(f"no row {unknown[0]!r}; there are {', '.join(measures)}")
+    rows = [measure(_status) for name, measure in measures.items() if not only or name in only]
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        _print_table(rows)
+    if not all(row.reached for row in rows):
+        raise typer.Exit(1)
+
+
+def _measures() -> dict[str, "Measure"]:
+    try:
+        from benchmarks import idle_memory, ready
+    except ModuleNotFoundError as error:
+        typer.echo("tollgate: benchmarks come with a checkout, not with the package", err=True)
+        raise typer.Exit(1) from error
+    return {"ready": ready.measure, "idle-memory": idle_memory.measure}
+
+
+@contextmanager
+def _status(text: str) -> Iterator[None]:
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
+def _print_table(rows: list["Row"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("What", "Reach", "Measured", "Beside", "")
+    for row in rows:
+        table.add_row(
+            row.what, row.reach, row.measured, row.reference, "yes" if row.reached else "NO"
+        )
+    Console().print(table)
