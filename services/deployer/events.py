@@ -1,0 +1,164 @@
+"""What the deployer stores of a deployment: its facts, and the state they fold to.
+
+Variables and outputs are only ever ciphertext here, under the deployment's own data key.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Action = Literal["CREATE"]
+Status = Literal[
+    "NEW", "REQUESTED", "REFUSED", "QUEUED", "PROVISIONING", "SUCCESS", "FAILED", "CANCELLED",
+    "TIMED_OUT",
+]  # fmt: skip
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a fact or of the state."""
+
+
+class Problem(Value, frozen=True, kw_only=True):
+    """One thing that is wrong with what was asked for."""
+
+    pointer: str
+    message: str
+    code: str
+
+
+class Source(Value, frozen=True, kw_only=True):
+    """The module's source, by content: an archive and the folder in it that Terraform runs in."""
+
+    archive_digest: str
+    archive_folder: str
+
+
+class HoldRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="hold_requested"):
+    """A deployment was asked for and is valid; the ledger is asked to hold its price."""
+
+    user_id: str
+    build_id: str
+    hold_id: str
+    module_id: str
+    module_name: str
+    module_version: int
+    partner_id: str | None
+    project: str | None
+    list_price: int
+    premium: bool
+    source: Source
+    variables: str
+    sensitive: tuple[str, ...]
+    requested_at: datetime
+    expires_at: datetime
+
+
+class DeploymentRefused(
+    Value, frozen=True, kw_only=True, tag_field="fact", tag="deployment_refused"
+):
+    """The deployment does not come to be."""
+
+    user_id: str
+    code: str
+    detail: str
+    required: int | None = None
+    available: int | None = None
+    errors: tuple[Problem, ...] = ()
+
+
+class BuildFact(Value, frozen=True, kw_only=True):
+    """What every fact of a build says: whose it is, and which hold pays for it."""
+
+    build_id: str
+    action: Action
+    user_id: str
+    hold_id: str | None
+
+
+class BuildQueued(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_queued"):
+    """The credits are held, and the build waits for a runner."""
+
+    request: HoldRequested
+    credit_cost: int
+    awarded_part: int
+    purchased_part: int
+
+
+class BuildStarted(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_started"):
+    """A runner was given the build; `attempt` fences it from any other."""
+
+    attempt: int
+    executor: str
+
+
+class CancelRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="cancel_requested"):
+    """A running build should be stopped."""
+
+    build_id: str
+    requested_by: str
+
+
+class BuildSucceeded(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_succeeded"):
+    """The build ended well."""
+
+    attempt: int
+    outputs: str
+
+
+class BuildFailed(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_failed"):
+    """The build ended badly."""
+
+    attempt: int
+    code: str
+    message: str
+    platform_fault: bool
+    owns_resources: bool
+
+
+class BuildCancelled(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_cancelled"):
+    """The build was cancelled, waiting or running."""
+
+    attempt: int
+    cancelled_by: str
+    owns_resources: bool
+
+
+class BuildTimedOut(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_timed_out"):
+    """The build took longer than it may."""
+
+    attempt: int
+    limit_seconds: int
+    owns_resources: bool
+
+
+BuildEnd = BuildSucceeded | BuildFailed | BuildCancelled | BuildTimedOut
+DeploymentFact = (
+    HoldRequested
+    | DeploymentRefused
+    | BuildQueued
+    | BuildStarted
+    | CancelRequested
+    | BuildSucceeded
+    | BuildFailed
+    | BuildCancelled
+    | BuildTimedOut
+)
+
+
+class Build(Value, frozen=True, kw_only=True):
+    """The deployment's newest build. `attempt` is 0 until a runner has it."""
+
+    build_id: str
+    action: Action = "CREATE"
+    attempt: int = 0
+    cancel_requested_by: str | None = None
+
+
+class Deployment(Value, frozen=True, kw_only=True):
+    """A deployment as it stands; `NEW` until somebody asks for it."""
+
+    deployment_id: str
+    status: Status = "NEW"
+    request: HoldRequested | None = None
+    build: Build | None = None

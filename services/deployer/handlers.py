@@ -1,0 +1,194 @@
+"""What the deployer does with a message: one deployment's stream, locked, decided, appended to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+import asyncpg
+import msgspec
+
+from contracts.catalog import v1 as catalog
+from contracts.envelope import Envelope
+from contracts.gateway import v1 as gateway
+from contracts.ledger import v1 as ledger
+from runtime.refusal import Refusal
+from runtime.sealing import DataKey, SealingError
+from runtime.work import Command, Message, Needs, Work
+from services.deployer import decider, subscribers
+from services.deployer.knowledge import (
+    DATA_KEY,
+    MODULE,
+    MODULE_VERSION,
+    Module,
+    ModuleVersion,
+    module_of,
+    version_key,
+)
+from services.deployer.knowledge import DataKey as KeptDataKey
+
+ACTOR = "deployer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimBuild(Command):
+    """Give a queued build to a runner that will prove itself by this token."""
+
+    deployment_id: str
+    build_id: str
+    executor: str
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndBuild(Command):
+    """End a build's attempt."""
+
+    deployment_id: str
+    end: decider.End
+
+
+class DeployerHandlers:
+    """Turns requests, modules and holds into commands for deployments."""
+
+    def __init__(self, *, sealing_key: str, master_key: DataKey, wake: Callable[[], None]) -> None:
+        self._sealing_key = sealing_key
+        self._master_key = master_key
+        self._wake = wake
+
+    def needs(self, message: Message) -> Needs:
+        """Return the deployment a message is about, and what the decision rests on."""
+        match message:
+            case ClaimBuild() | EndBuild():
+                return Needs(streams=(deployment_stream(message.deployment_id),))
+            case Envelope(data=gateway.DeploymentRequested() as request):
+                version = version_key(request.module_id, request.module_version or 0)
+                return Needs(
+                    (deployment_stream(request.deployment_id),),
+                    ((MODULE, request.module_id), (MODULE_VERSION, version)),
+                )
+            case Envelope(data=gateway.DeploymentCancelRequested() as request):
+                return Needs((deployment_stream(request.deployment_id),))
+            case Envelope(data=ledger.HoldPlaced() as event):
+                return Needs((deployment_stream(event.hold.deployment_id),))
+            case Envelope(data=ledger.HoldRefused() as event):
+                return Needs((deployment_stream(event.deployment_id),))
+            case Envelope(data=catalog.ModuleWithdrawn() as event):
+                return Needs((), ((MODULE, event.module_id),))
+            case _:
+                return Needs()
+
+    def handle(self, message: Message, work: Work) -> None:
+        """Carry the message out on its deployment."""
+        match message:
+            case ClaimBuild():
+                self._claim(message, work)
+            case EndBuild():
+                self._decide(message.deployment_id, message.end, work)
+            case Envelope(data=gateway.DeploymentRequested() as request):
+                self._request(request, work)
+            case Envelope(data=gateway.DeploymentCancelRequested() as request):
+                self._cancel(request, work)
+            case Envelope(data=ledger.HoldPlaced() as event):
+                self._decide(event.hold.deployment_id, subscribers.queue(event), work)
+            case Envelope(data=ledger.HoldRefused() as event):
+                self._decide(event.deployment_id, subscribers.refusal(event), work)
+            case Envelope(data=catalog.ModulePublished() as event):
+                _keep_module(event, work)
+            case Envelope(data=catalog.ModuleWithdrawn() as event):
+                _withdraw(event, work)
+            case _:
+                pass
+
+    def _request(self, request: gateway.DeploymentRequested, work: Work) -> None:
+        stream = deployment_stream(request.deployment_id)
+        if work.state(stream).status != "NEW":
+            return
+        if work.now >= request.expires_at:
+            late = "the request came too late to be carried out"
+            command: decider.Request | decider.Refuse = decider.Refuse(
+                user_id=request.user_id, code="REQUEST_EXPIRED", detail=late
+            )
+        else:
+            module = work.document(MODULE, request.module_id, Module)
+            key = self._open(request)
+            command = subscribers.gate(request, module, _version(request, module, work), key)
+            if key is not None and isinstance(command, decider.Request):
+                wrapped = KeptDataKey(wrapped=key.wrap(self._master_key))
+                work.put(DATA_KEY, request.deployment_id, wrapped)
+        work.append(stream, decider.decide(command, work.state(stream)))
+
+    def _open(self, request: gateway.DeploymentRequested) -> DataKey | None:
+        try:
+            return DataKey.open_sealed(request.sealed_data_key, self._sealing_key)
+        except SealingError:
+            return None
+
+    def _cancel(self, request: gateway.DeploymentCancelRequested, work: Work) -> None:
+        stream = deployment_stream(request.deployment_id)
+        command = decider.Cancel(requested_by=request.requested_by)
+        try:
+            facts = decider.decide(command, work.state(stream))
+        except Refusal as refusal:
+            work.refuse(refusal.code, refusal.detail, errors=(), **refusal.fields)
+        else:
+            work.append(stream, facts, actor=request.requested_by)
+
+    def _claim(self, message: ClaimBuild, work: Work) -> None:
+        """Start the build, and write the lease of exactly this attempt beside it."""
+        stream = deployment_stream(message.deployment_id)
+        command = decider.Start(build_id=message.build_id, executor=message.executor)
+        work.append(stream, decider.decide(command, work.state(stream)))
+        attempt, now = work.state(stream).build.attempt, work.now
+
+        async def lease(connection: asyncpg.Connection) -> None:
+            await connection.execute(
+                """insert into leases (build_id, deployment_id, attempt, token_hash, heartbeat_at)
+                   values ($1, $2, $3, $4, $5)""",
+                message.build_id,
+                message.deployment_id,
+                attempt,
+                token_hash(message.token),
+                now,
+            )
+
+        work.alongside(lease)
+
+    def _decide(self, deployment_id: str, command: decider.DeploymentCommand, work: Work) -> None:
+        stream = deployment_stream(deployment_id)
+        work.append(stream, decider.decide(command, work.state(stream)))
+        work.effect(self._wake)
+
+
+def deployment_stream(deployment_id: str) -> str:
+    """Return the name of a deployment's stream."""
+    return f"deployment-{deployment_id}"
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a build's token."""
+    return sha256(token.encode()).digest()
+
+
+def _version(
+    request: gateway.DeploymentRequested, module: Module | None, work: Work
+) -> ModuleVersion | None:
+    """Return the version that is asked for, or the newest where none is named."""
+    if module is None:
+        return None
+    if request.module_version in (None, module.newest.module_version):
+        return module.newest
+    key = version_key(request.module_id, request.module_version or 0)
+    return work.document(MODULE_VERSION, key, ModuleVersion)
+
+
+def _keep_module(event: catalog.ModulePublished, work: Work) -> None:
+    module = module_of(event)
+    work.put(MODULE, event.module_id, module)
+    work.put(MODULE_VERSION, version_key(event.module_id, event.module_version), module.newest)
+
+
+def _withdraw(event: catalog.ModuleWithdrawn, work: Work) -> None:
+    module = work.document(MODULE, event.module_id, Module)
+    if module is not None:
+        withdrawn = msgspec.structs.replace(module, withdrawn=True)
+        work.put(MODULE, event.module_id, withdrawn)

@@ -1,0 +1,76 @@
+"""Each build, for the scheduler and for the runner that is given it."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from runtime.projector import Change
+from runtime.store import Recorded
+from services.deployer.events import (
+    BuildCancelled,
+    BuildFailed,
+    BuildQueued,
+    BuildStarted,
+    BuildSucceeded,
+    BuildTimedOut,
+    CancelRequested,
+)
+
+
+class Builds:
+    """One row a build; when it ends, its lease and its lock on the state end too."""
+
+    name = "builds"
+
+    async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
+        """Write what each fact of a deployment says of its build."""
+        for change in changes:
+            if not isinstance(change, Recorded):
+                continue
+            match change.fact:
+                case BuildQueued() as fact:
+                    await _queue(connection, change, fact)
+                case BuildStarted() as fact:
+                    await connection.execute(
+                        """update builds set status = 'RUNNING', attempt = $2, started_at = $3
+                           where build_id = $1""",
+                        fact.build_id,
+                        fact.attempt,
+                        change.at,
+                    )
+                case CancelRequested() as fact:
+                    await connection.execute(
+                        "update builds set cancel_requested = true where build_id = $1",
+                        fact.build_id,
+                    )
+                case BuildSucceeded() | BuildFailed() | BuildCancelled() | BuildTimedOut() as fact:
+                    await connection.execute(
+                        "update builds set status = 'ENDED', ended_at = $2 where build_id = $1",
+                        fact.build_id,
+                        change.at,
+                    )
+                    await connection.execute(
+                        "delete from state_locks where build_id = $1", fact.build_id
+                    )
+                case _:
+                    pass
+
+
+async def _queue(
+    connection: asyncpg.Connection, change: Recorded[BuildQueued], fact: BuildQueued
+) -> None:
+    request = fact.request
+    await connection.execute(
+        """insert into builds (build_id, deployment_id, user_id, action, status, archive_digest,
+                               archive_folder, variables, sensitive, queued_at)
+           values ($1, $2, $3, $4, 'QUEUED', $5, $6, $7, $8, $9)""",
+        fact.build_id,
+        change.stream.partition("-")[2],
+        fact.user_id,
+        fact.action,
+        request.source.archive_digest,
+        request.source.archive_folder,
+        request.variables,
+        list(request.sensitive),
+        change.at,
+    )

@@ -1,0 +1,62 @@
+"""What the deployer is told from outside, beyond what every service is."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from runtime.settings import RuntimeSettings
+
+
+class DeployerSettings(RuntimeSettings):
+    """The deployer's settings."""
+
+    archive_url: Annotated[
+        str, Field(description="where modules' sources are kept: file:///…, gs://… or s3://…")
+    ]
+    sealing_key: Annotated[
+        SecretStr, Field(description="own X25519 private key as JWK: opens deployments' data keys")
+    ]
+    work_dir: Annotated[Path, Field(description="a folder of this process's own, for builds")] = (
+        Path(tempfile.gettempdir()) / "tollgate-deployer"
+    )
+    builds_host: Annotated[
+        str, Field(description="address of the listener that builds report to")
+    ] = "127.0.0.1"
+    builds_port: Annotated[int, Field(ge=0, le=65_535, description="its port")] = 0
+    terraform: Annotated[
+        str | None, Field(description="the terraform or tofu to run; none: found on the PATH")
+    ] = None
+    concurrent_builds_max: Annotated[
+        int, Field(ge=1, le=256, description="how many builds run at a time")
+    ] = 4
+    build_seconds_max: Annotated[
+        int, Field(ge=1, le=86_400, description="how long a build may take")
+    ] = 3_600
+    heartbeat_seconds: Annotated[
+        float, Field(gt=0, le=60, description="how often a runner reports")
+    ] = 1.0
+    silence_seconds_max: Annotated[
+        float, Field(gt=0, le=3_600, description="a runner that cannot report for so long stops")
+    ] = 60.0
+    stop_grace_seconds: Annotated[
+        float, Field(gt=0, le=600, description="from SIGINT to SIGKILL of Terraform")
+    ] = 15.0
+    lost_after_seconds: Annotated[
+        float, Field(gt=0, le=7_200, description="a build nobody heard of for so long is lost")
+    ] = 120.0
+    log_bytes_max: Annotated[
+        int, Field(ge=65_536, le=2**30, description="how much of a build's log is kept")
+    ] = 16 * 1024**2
+
+    @model_validator(mode="after")
+    def _a_runner_stops_before_it_is_declared_dead(self) -> Self:
+        """Nothing else makes a lease sound: the stop, its grace and a beat fit into the wait."""
+        needed = self.silence_seconds_max + 2 * self.stop_grace_seconds + self.heartbeat_seconds
+        if self.lost_after_seconds <= needed:
+            raise ValueError(
+                "TOLLGATE_LOST_AFTER_SECONDS must be more than SILENCE_SECONDS_MAX + "
+                f"2 × STOP_GRACE_SECONDS + HEARTBEAT_SECONDS, here {needed:g}"
+            )
+        return self
