@@ -1,14 +1,24 @@
-"""A system that several tests use, each with people of its own."""
+"""A system that several tests use, and the programs that all of them need."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.story import Story, publish_examples, story
+from tests.support.tools import program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_programs() -> None:
+    """Skip, or fail where they are required, without the programs that builds and syncs run."""
+    program("git")
+    if shutil.which("tofu") is None:
+        program("terraform")
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def published(real_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Run a system with the example modules published, and a user who has 100 credits."""
     with story(tmp_path_factory.mktemp("system")) as told:
         for person in (told.user, told.finance, told.partner):

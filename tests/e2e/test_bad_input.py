@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.invariants import broken
-from tests.e2e.system import TOLLGATE
 from tests.support.story import (
     Story,
     balance,
@@ -184,32 +181,10 @@ def test_all_figures_still_agree(told: Story) -> None:
     assert asyncio.run(broken(told.system)) == []
 
 
-def test_a_port_that_is_taken_is_said_and_nothing_is_started(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        ended = _up(tmp_path / "data", "--port", port)
-
-    assert ended.returncode == 1
-    assert f"port {port} is taken" in ended.stderr
-    assert not (tmp_path / "data" / "postgres").exists()
-
-
-def test_a_data_directory_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "tollgate.json").write_text('{"layout": 999, "made_by": "9.0.0"}')
-
-    ended = _up(data, "--port", "0")
-
-    assert ended.returncode == 1
-    assert "newer Tollgate" in ended.stderr
-    assert sorted(path.name for path in data.iterdir()) == ["tollgate.json", "up.lock"]
-
-
 def test_a_missing_terraform_is_said_at_the_start_and_in_the_refused_build(tmp_path: Path) -> None:
     path = _programs_but_terraform(tmp_path / "bin")
     with story(tmp_path / "system", environment={"PATH": str(path)}) as told:
-        assert "neither terraform nor tofu is in PATH" in told.system.tail()
+        assert "neither terraform nor tofu is in PATH" in told.system.up.output
         publish_examples(told)
         told.user.signs_up()
         alerts = module(told.user, "starter-network")
@@ -228,13 +203,3 @@ def _programs_but_terraform(folder: Path) -> Path:
             if program.name not in ("terraform", "tofu") and not link.is_symlink():
                 link.symlink_to(program)
     return folder
-
-
-def _up(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TOLLGATE, "up", "--data-dir", str(data), *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )

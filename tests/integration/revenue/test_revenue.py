@@ -6,7 +6,6 @@ import msgspec
 from contracts.ledger import v1 as ledger
 from contracts.registry import decode
 from runtime.store import Recorded
-from services.revenue import queries
 from services.revenue.projections.payee_lines import PayeeLines
 from services.revenue.projections.revenue_lines import RevenueLines
 from tests.integration.revenue.conftest import Revenue
@@ -106,17 +105,24 @@ async def test_the_read_models_hold_what_the_facts_say(revenue: Revenue) -> None
     )
 
     async with revenue.connection() as connection:
-        assert [
-            (line.deployment_id, line.true_revenue_minor, line.recognized_at)
-            for line in await queries.lines(connection)
-        ] == [("d1", 2_000, MAY), ("d2", 100, JUNE), ("d3", 0, JUNE)]
-        assert await queries.payee_totals(connection) == {"pia": 600, "arno": 5}
-        assert await queries.payee_totals(connection, as_of=MAY) == {"pia": 600}
-        assert len(await queries.lines(connection, as_of=MAY)) == 1
-        totals = await connection.fetch(
-            "select payee_id, lines, total_minor, remainder from payee_totals order by 1"
+        lines = await connection.fetch(
+            """select deployment_id, true_revenue_minor, recognized_at
+               from revenue_lines order by deployment_id"""
         )
-        assert [tuple(row) for row in totals] == [("arno", 1, 5, 500), ("pia", 1, 600, 0)]
+        shares = await connection.fetch(
+            """select payee_id, sequence, deployment_id, share_minor, running_total_minor
+               from payee_lines order by payee_id"""
+        )
+        totals = await connection.fetch(
+            "select payee_id, lines, total_minor, remainder from payee_totals order by payee_id"
+        )
+    assert [tuple(row) for row in lines] == [
+        ("d1", 2_000, MAY),
+        ("d2", 100, JUNE),
+        ("d3", 0, JUNE),
+    ]
+    assert [tuple(row) for row in shares] == [("arno", 1, "d2", 5, 5), ("pia", 1, "d1", 600, 600)]
+    assert [tuple(row) for row in totals] == [("arno", 1, 5, 500), ("pia", 1, 600, 0)]
 
 
 async def test_read_models_made_again_from_the_facts_are_the_same(revenue: Revenue) -> None:
