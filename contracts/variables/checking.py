@@ -142,5 +142,5 @@ def _problem(pointer: str, path: tuple[str | int, ...], message: str, code: str)
 
 
 def _short(text: str) -> str:
-    clean = text.encode("utf-8", "replace").decode()
+    clean = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     return clean if len(clean) <= _TEXT_LENGTH_MAX else clean[: _TEXT_LENGTH_MAX - 1] + "…"

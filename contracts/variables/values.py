@@ -5,6 +5,7 @@ ever: 0.1 is 0.1.
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
@@ -19,6 +20,7 @@ ITEMS_MAX: Final = 10_000
 """Items of all lists and objects of a value together."""
 LEVELS_MAX: Final = 20
 
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 KINDS: Final[dict[type, str]] = {
     type(None): "null", bool: "a boolean", int: "a number", float: "a number", Decimal: "a number",
     str: "a string", list: "a list", tuple: "a list", dict: "an object",
@@ -102,8 +104,8 @@ def _key(key: object, path: tuple[str | int, ...]) -> str:
 def _text(text: str, path: tuple[str | int, ...]) -> str:
     if len(text) > STRING_LENGTH_MAX:
         raise UnfitValueError(f"is longer than {STRING_LENGTH_MAX} characters", path)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UnfitValueError("is not valid Unicode", path)
+    if _NO_TEXT.search(text) is not None:
+        raise UnfitValueError("holds NUL, or what is not valid Unicode", path)
     return unicodedata.normalize("NFC", text)
 
 

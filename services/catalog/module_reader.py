@@ -121,6 +121,8 @@ def _check_publishable(definition: Definition, file: str, line: int) -> None:
     """Refuse what could not be told to others: their bounds are those of the contract."""
     try:
         encoded = msgspec.json.encode(definition)
+        if _NUL.search(encoded) is not None:
+            raise refused(file, line, "the module holds a NUL character")
         published_definition(definition)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -131,8 +133,6 @@ def _check_publishable(definition: Definition, file: str, line: int) -> None:
     if len(encoded) > DEFINITION_BYTES_MAX:
         message = f"the module's definition is larger than {DEFINITION_BYTES_MAX} bytes"
         raise refused(file, line, message)
-    if _NUL.search(encoded) is not None:
-        raise refused(file, line, "the module holds a NUL character")
 
 
 def _refuse_if_any(problems: list[Problem]) -> None:

@@ -141,4 +141,6 @@ def _id(stream: str) -> str:
 
 
 def _cut(text: str, length_max: int) -> str:
-    return text if len(text) <= length_max else text[: length_max - 1] + "…"
+    """Return the text as a message can carry it: what strangers wrote may hold anything."""
+    clean = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return clean if len(clean) <= length_max else clean[: length_max - 1] + "…"

@@ -117,7 +117,7 @@ variables:
         (
             "name: web\ncredit_cost:\n",
             2,
-            "`credit_cost` must be a whole number of credits, not noth",
+            "`credit_cost` must be a whole number of credits, not nothi",
         ),
         (YAML + "public_access: yes\n", 3, "`public_access` must be true or false, not a text"),
         (YAML + "documentation: ftp://x\n", 3, "`documentation` must be a web address"),
@@ -149,12 +149,12 @@ def test_a_mistake_is_named_by_its_line(text: str, line: int, message: str) -> N
 @pytest.mark.parametrize(
     ("variable", "message"),
     [
-        ("{name: regoin}", "no .tf file declares variable `regoin`; did you mean `region`?"),
+        ("{name: regjon}", "no .tf file declares variable `regjon`; did you mean `region`?"),
         ("{nme: region}", "`nme` is not a field of a variable; did you mean `name`?"),
         ("{group: 1}", "a variable needs a `name`"),
         ("region", "a variable must be a mapping"),
         ("{name: region, group: -1}", "`group` must not be negative"),
-        ("{name: region, type: strng}", "`type` `strng` is not a type; did you mean `string`?"),
+        ("{name: region, type: strinq}", "`type` `strinq` is not a type; did you mean `string`?"),
         ("{name: zones, default: a}", "`default` of variable `zones` does not fit the default"),
         (
             "{name: size, options: [a]}",

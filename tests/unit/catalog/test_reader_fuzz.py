@@ -1,14 +1,21 @@
 """Whatever a stranger's directory holds, reading it ends with a module, with none, or a refusal."""
 
+from datetime import UTC, datetime
+
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.catalog import v1
-from services.catalog.definition import ModuleRefusedError
+from runtime.store import Recorded
+from services.catalog.decider import FinishSync, decide_sync
+from services.catalog.definition import ModuleRefusedError, Problem
+from services.catalog.events import ModuleReport, SyncFact, SyncState
 from services.catalog.module_reader import read_module
-from services.catalog.publishing import published_definition
+from services.catalog.publishing import publish_sync, published_definition
 from tests.unit.catalog.modules import EXAMPLES, FIXTURES, files_in
 
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 REAL_FILES = [
     content
     for directory in (EXAMPLES / "static-website", FIXTURES / "rad" / "modules" / "Bank_GKE")
@@ -35,6 +42,27 @@ def damaged(draw: st.DrawFn) -> bytes:
     return content
 
 
+def published(problems: tuple[Problem, ...]) -> bytes:
+    """Return the message that tells a module's owner of the problems."""
+    report = ModuleReport(path="web", name="web", outcome="REFUSED", problems=problems)
+    state = SyncState(status="RUNNING", attempt=1)
+    command = FinishSync(attempt=1, commit="c1", error=None, modules=(report,))
+    facts = decide_sync(command, state, NOON)
+    stored = msgspec.json.decode(msgspec.json.encode(facts), type=list[SyncFact])
+    record: Recorded[SyncFact] = Recorded(
+        stream="sync-1",
+        version=1,
+        at=NOON,
+        fact=stored[0],
+        id="1",
+        correlation_id="1",
+        causation_id=None,
+        actor="ada",
+    )
+    [event] = publish_sync(record)
+    return event.model_dump_json().encode()
+
+
 CONTENT = st.one_of(damaged(), SOUP, st.binary(max_size=60))
 
 
@@ -51,7 +79,7 @@ def test_reading_never_fails_in_another_way(module: dict[str, bytes], directory:
         read = read_module(directory, module)
     except ModuleRefusedError as error:
         assert error.problems
-        assert all(each.message and each.line >= 0 for each in error.problems)
+        assert published(error.problems)
     else:
         if read is not None:
             assert isinstance(published_definition(read.definition), v1.Definition)

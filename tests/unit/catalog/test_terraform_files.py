@@ -99,9 +99,9 @@ def test_carriage_returns_and_a_byte_order_mark_do_not_matter() -> None:
         ("x = <<EOT\nnever ends\n", 1, "is not valid HCL: unexpected `<<EOT`"),
         (b'\nx = "\xff"\n', 2, "is not UTF-8"),
         (
-            'variable "a" {\n  type = object({\n    b = strng\n  })\n}\n',
+            'variable "a" {\n  type = object({\n    b = strinq\n  })\n}\n',
             2,
-            "type of variable `a`: `strng` is not a type; did you mean `string`?",
+            "type of variable `a`: `strinq` is not a type; did you mean `string`?",
         ),
         (
             'variable "a" {\n  default = timestamp()\n}\n',

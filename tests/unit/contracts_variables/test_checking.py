@@ -32,9 +32,9 @@ def test_good_values_have_no_problems() -> None:
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_known() -> None:
-    assert problems([variable(required=False)], {"regoin": "eu"}) == [
+    assert problems([variable(required=False)], {"regjon": "eu"}) == [
         (
-            "/variables/regoin",
+            "/variables/regjon",
             "UNKNOWN_VARIABLE",
             "is not a variable of this module; did you mean `region`?",
         )
@@ -64,6 +64,8 @@ def test_a_required_variable_that_is_missing_is_named() -> None:
         ("number", 10**4_000, "/variables/v", "UNFIT_VALUE"),
         ("string", "x" * 70_000, "/variables/v", "UNFIT_VALUE"),
         ("string", "\ud800", "/variables/v", "UNFIT_VALUE"),
+        ("string", "a\0b", "/variables/v", "UNFIT_VALUE"),
+        ("map(string)", {"a\0": "b"}, "/variables/v", "UNFIT_VALUE"),
         ("list(number)", list(range(20_000)), "/variables/v", "UNFIT_VALUE"),
         ("any", json.loads("[" * 50 + "]" * 50), "/variables/v" + "/0" * 21, "UNFIT_VALUE"),
     ],
@@ -169,6 +171,7 @@ def test_terraform_is_given_every_default_that_is_not_overridden() -> None:
     }
 
 
+OPTIONS = st.text(st.characters(min_codepoint=1, codec="utf-8"), max_size=5)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
@@ -181,9 +184,7 @@ JSON_VALUES = st.recursive(
         ["string", "number", "list(set(string))", "map(any)", "object({a = optional(bool)})", "??"]
     ),
     JSON_VALUES,
-    st.lists(
-        st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()), max_size=3
-    ),
+    st.lists(st.none() | st.booleans() | st.integers() | OPTIONS | st.lists(OPTIONS), max_size=3),
 )
 def test_any_json_value_gets_an_answer(type_: str, value: Any, options: list[Any]) -> None:
     check_variables([variable("v", type_, options=tuple(options))], {"v": value})

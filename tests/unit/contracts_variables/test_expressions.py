@@ -98,7 +98,7 @@ def test_a_new_line_ends_the_element_of_an_object() -> None:
     assert parse("{ a = b\n (c) = d }") == parse("{ a = b, (c) = d }")
 
 
-@given(st.text(alphabet="ab01.\"'${}[]()=,:!&|<>?%-+*/#\n\\ EOT<forin", max_size=60))
+@given(st.text(alphabet="ab01.\"'${}[]()=,:!&|<>?%-+*/#\n\\ EOT<for in", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         parse(text)

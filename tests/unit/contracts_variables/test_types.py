@@ -33,7 +33,7 @@ def test_a_type_has_one_canonical_form(text: str, canonical: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("strng", "`strng` is not a type; did you mean `string`?"),
+        ("strinq", "`strinq` is not a type; did you mean `string`?"),
         ("list(string, bool)", "`list` is not a type; did you mean `list`?"),
         ("42", "is not a type"),
         ("object({a = string, a = bool})", "names an attribute of an object twice"),
