@@ -106,7 +106,7 @@ class _AsSent(GenerateJsonSchema):
         return False
 
     @override
-    def field_is_required(self, *arguments: Any, **keywords: Any) -> bool:
+    def field_is_required(self, *_arguments: Any, **_keywords: Any) -> bool:
         return True
 
     @override
