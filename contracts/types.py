@@ -95,9 +95,6 @@ Amount = Annotated[Credits, Field(ge=0, le=WHOLE_NUMBER_MAX)]
 PositiveAmount = Annotated[Credits, Field(gt=0, le=WHOLE_NUMBER_MAX)]
 """A number of credits, one or more."""
 
-SignedAmount = Annotated[Credits, Field(ge=-WHOLE_NUMBER_MAX, le=WHOLE_NUMBER_MAX)]
-"""A change of credits, either way."""
-
 MinorUnits = Annotated[int, Field(ge=0, le=WHOLE_NUMBER_MAX)]
 """Money in the minor unit of the platform's one currency (cents of USD), zero or more."""
 
