@@ -1,10 +1,13 @@
-# Everything a developer does, by name: `make help`.
+# Everything a developer does, by name: `make help`. ARGS is handed on, as in
+# `make up ARGS="--port 9000"` or `make test ARGS="tests/unit -k wallet"`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo test check format asyncapi schemas bench lock clean
@@ -16,22 +19,23 @@ help: ## list the targets
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tollgate needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Choose one with PYTHON=…"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make an environment; on Debian it needs the package python3-venv."; rm -rf $(VENV); exit 1; }
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install "uv==$(UV_VERSION)"
 	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
-	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
 setup: $(STAMP) ## create the environment in .venv, with pinned and hashed dependencies
 
 up: $(STAMP) ## start the whole system with demo data, and say where it is
-	@$(BIN)/tollgate up --demo
+	@exec $(BIN)/tollgate up --demo $(ARGS)
 
 demo: $(STAMP) ## tell the main job as a story on the terminal, on a system of its own
-	@$(BIN)/python -m devkit.story
+	@exec $(BIN)/python -m devkit.story $(ARGS)
 
 test: $(STAMP) ## run all tests, on real servers that they start themselves
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(ARGS)
 
 check: $(STAMP) ## run all linters, type checks and fences
 	$(BIN)/ruff check .
@@ -52,11 +56,11 @@ asyncapi: $(STAMP) ## export the AsyncAPI 3 document of the whole system
 	@$(BIN)/tollgate asyncapi --output docs/asyncapi.json && echo docs/asyncapi.json
 
 bench: $(STAMP) ## measure, beside a reference of the same minute
-	@$(BIN)/tollgate bench
+	@$(BIN)/tollgate bench $(ARGS)
 
-lock: $(STAMP) ## pin the dependencies anew
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded pyproject.toml -o requirements.lock
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded --group dev pyproject.toml -o requirements-dev.lock
+lock: $(STAMP) ## pin the dependencies anew: requirements.lock is the image's, -dev is everybody's
+	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) --extra embedded --group dev pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what was made here: the environment and caches, never data
 	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
