@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 TEXT: Final = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
 
 
@@ -136,12 +138,14 @@ def serve(root: Path) -> Iterator[GitHost]:  # noqa: C901 - a server in one piec
             self.end_headers()
             self.wfile.write(content)
 
+        @override
         def log_message(self, *_: object) -> None:
             pass
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
+        @override
         def handle_error(self, *_: object) -> None:
             """Whoever asked has gone away, as some tests want it."""
 
