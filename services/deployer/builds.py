@@ -141,16 +141,23 @@ async def log_end(connection: Connection, build_id: str) -> int:
 
 
 async def keep_log(
-    connection: Connection, lease: Lease, *, offset: int, text: str, at: datetime, final: bool
+    connection: Connection,
+    lease: Lease,
+    *,
+    offset: int,
+    size: int,
+    text: str,
+    at: datetime,
+    final: bool,
 ) -> int:
     """Keep a piece of log where it belongs; return where the log goes on.
 
-    What is there already changes nothing; a piece that begins beyond the end is not kept.
+    `size` is how many bytes the runner sent, which is what it counts by. What is there already
+    changes nothing; a piece that begins beyond the end is not kept.
     """
     end = await log_end(connection, lease.build_id)
     if offset != end:
         return end
-    size = len(text.encode())
     if size or final:
         await connection.execute(
             """insert into log_chunks (build_id, chunk_offset, deployment_id, user_id, text, bytes,

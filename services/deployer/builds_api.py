@@ -138,6 +138,7 @@ class BuildsApi:
             self._running.pool,
             lease,
             offset=int(offset),
+            size=len(body),
             text=body.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}"),
             at=self._running.clock.now(),
             final=request.query.get("final") == "1",

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -39,9 +40,9 @@ class LocalExecutor:
     def __init__(self, settings: DeployerSettings, builds_url: str) -> None:
         self._settings = settings
         self._builds_url = builds_url
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._process_ids: set[int] = set()
 
-    async def start(self, build_id: str, token: str) -> int:
+    def start(self, build_id: str, token: str) -> int:
         """Start a build's runner and return its process id; `ExecutorError` where none can be."""
         if find_terraform(self._settings.terraform) is None:
             raise ExecutorError(
@@ -57,39 +58,50 @@ class LocalExecutor:
             )
         folder = self._settings.work_dir / build_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = os.open(folder / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        order = {
+            "url": f"{self._builds_url}/builds/{build_id}",
+            "token": token,
+            "folder": str(folder),
+        }
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                _RUNNER_MODULE,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-                start_new_session=True,
-            )
+            process_id = _spawn(folder / "runner.log", json.dumps(order).encode())
         except OSError as error:
-            raise ExecutorError(
-                "RUNNER_NOT_STARTED", f"the runner did not start: {error}"
-            ) from error
-        finally:
-            os.close(log)
-        order = {"url": f"{self._builds_url}/builds/{build_id}", "token": token}
-        if process.stdin is not None:
-            process.stdin.write(json.dumps(order).encode())
-            process.stdin.close()
-        self._processes[build_id] = process
-        return process.pid
+            raise ExecutorError("RUNNER_NOT_STARTED", f"no runner started: {error}") from error
+        self._process_ids.add(process_id)
+        return process_id
 
     async def collect(self) -> None:
-        """Forget runners that have ended, so that none stays a zombie; for ever."""
+        """Take note of runners that have ended, so that none stays a zombie; for ever."""
         while True:
             await asyncio.sleep(1)
-            for build_id, process in list(self._processes.items()):
-                if process.returncode is not None:
-                    del self._processes[build_id]
+            for process_id in list(self._process_ids):
+                try:
+                    ended, _ = os.waitpid(process_id, os.WNOHANG)  # noqa: ASYNC222 - does not wait
+                except ChildProcessError:
+                    ended = process_id
+                if ended:
+                    self._process_ids.discard(process_id)
+
+
+def _spawn(log: Path, order: bytes) -> int:
+    """Start a runner in a session of its own, with the order on its standard input."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, order)  # smaller than a pipe's buffer, so it does not wait
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", _RUNNER_MODULE],
+            {name: os.environ[name] for name in _INHERITED if name in os.environ},
+            setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, reading, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )
+    finally:
+        os.close(writing)
+        os.close(reading)
 
 
 async def stop_runners(running: Running, seconds_max: float) -> None:

@@ -84,7 +84,7 @@ class Scheduler:
             structlog.get_logger().info("build.claimed_elsewhere", detail=refusal.detail)
             return
         try:
-            process_id = await self._executor.start(build.build_id, token)
+            process_id = self._executor.start(build.build_id, token)
         except ExecutorError as error:
             await self._fail(build, error.code, str(error))
             return

@@ -57,6 +57,6 @@ class DeployerSettings(RuntimeSettings):
         if self.lost_after_seconds <= needed:
             raise ValueError(
                 "TOLLGATE_LOST_AFTER_SECONDS must be more than SILENCE_SECONDS_MAX + "
-                f"2 × STOP_GRACE_SECONDS + HEARTBEAT_SECONDS, here {needed:g}"
+                f"2 x STOP_GRACE_SECONDS + HEARTBEAT_SECONDS, here {needed:g}"
             )
         return self

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,12 +15,14 @@ ORDER_BYTES_MAX = 65_536
 def main() -> int:
     """Carry out the build; the exit status says only whether that was reported."""
     order = json.loads(sys.stdin.buffer.read(ORDER_BYTES_MAX))
-    return asyncio.run(_run(order["url"], order["token"]))
+    folder = Path(order["folder"])
+    os.chdir(folder)
+    return asyncio.run(_run(order["url"], order["token"], folder))
 
 
-async def _run(url: str, token: str) -> int:
+async def _run(url: str, token: str, folder: Path) -> int:
     async with Reporter(url, token) as reporter:
-        return await BuildRun(reporter, Path.cwd()).run()
+        return await BuildRun(reporter, folder).run()
 
 
 if __name__ == "__main__":
