@@ -74,7 +74,18 @@ def rows(result: ReplayResult) -> list[tuple[Any, ...]]:
 
 
 def _row(group_by: GroupBy, key: str | None, group: Group) -> tuple[Any, ...]:
-    return (key, *(getattr(group, name) for name in columns(group_by)[1:]))
+    balance = (group.awarded, group.purchased, group.awarded_held, group.purchased_held)
+    return (
+        key,
+        *(balance if group_by == "user" else ()),
+        group.settlements,
+        group.credits_spent,
+        group.awarded_spent,
+        group.purchased_spent,
+        group.true_revenue_minor,
+        group.partner_share_minor,
+        group.agent_share_minor,
+    )
 
 
 def _table(result: ReplayResult) -> bytes:

@@ -1,6 +1,6 @@
 """Adds up balances, true revenue and shares by user, module, partner, agent or month."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -23,7 +23,6 @@ class Group:
     awarded_held: int = 0
     purchased_held: int = 0
     settlements: int = 0
-    credits_spent: int = 0
     awarded_spent: int = 0
     purchased_spent: int = 0
     true_revenue_minor: int = 0
@@ -40,7 +39,6 @@ class Group:
     def add(self, settlement: Settlement) -> None:
         """Count a settlement."""
         self.settlements += 1
-        self.credits_spent += settlement.hold.cost
         self.awarded_spent += settlement.awarded_credits
         self.purchased_spent += settlement.purchased_credits
         self.true_revenue_minor += settlement.true_revenue_minor
@@ -53,10 +51,10 @@ class Group:
             else:
                 self.agent_entitlement += due
 
-    def add_group(self, other: "Group") -> None:
-        """Count all that another group counts."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+    @property
+    def credits_spent(self) -> int:
+        """Return what the settled deployments cost."""
+        return self.awarded_spent + self.purchased_spent
 
     @property
     def partner_share_minor(self) -> int:
