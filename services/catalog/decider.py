@@ -1,7 +1,7 @@
 """The rules of the catalogue: one `decide` and one `evolve` for each kind of stream.
 
 Refusals, in the order in which they win: a sync that is not running, or is run by somebody else;
-then a scope that is not what the sync was read against.
+then a scope in which another sync runs.
 """
 
 import re
@@ -47,6 +47,10 @@ class SyncNotRunningRefusal(Refusal):
     """The sync has ended, or another attempt at it was begun since."""
 
 
+class ScopeBusyRefusal(Refusal):
+    """One sync of a scope runs at a time: so what it read of the scope holds until it ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueSync:
     """Ask for a sync; `waiting` is how many of this scope have not ended."""
@@ -63,7 +67,9 @@ class QueueSync:
 
 @dataclass(frozen=True, slots=True)
 class StartSync:
-    """Begin a sync that waits, or one whose process ended."""
+    """Begin a sync that waits, or one whose process ended; `is_first` of those in its scope."""
+
+    is_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,8 @@ def decide_sync(command: SyncCommand, state: SyncState, at: datetime) -> list[Sy
     match command:
         case QueueSync():
             return _queue(command, state, at)
-        case StartSync():
-            return _start(state, at)
+        case StartSync(is_first=is_first):
+            return _start(state, at, is_first=is_first)
         case FinishSync(attempt=attempt):
             check_attempt(state, attempt)
             return [_finished(state, at, command.commit, command.error, command.modules)]
@@ -125,9 +131,11 @@ def _why_not(command: QueueSync, at: datetime) -> str | None:
     return None
 
 
-def _start(state: SyncState, at: datetime) -> list[SyncFact]:
+def _start(state: SyncState, at: datetime, *, is_first: bool) -> list[SyncFact]:
     if state.status not in {"WAITING", "RUNNING"}:
         raise SyncNotRunningRefusal("SYNC_NOT_RUNNING", "the sync has ended")
+    if not is_first:
+        raise ScopeBusyRefusal("SCOPE_BUSY", "another sync of this scope has not ended")
     if state.attempt >= ATTEMPTS_MAX:
         error = f"the sync was interrupted {ATTEMPTS_MAX} times; ask for another"
         return [_finished(state, at, None, error, ())]

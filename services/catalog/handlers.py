@@ -1,6 +1,6 @@
 """What the catalogue does with a message: requests of the gateway, and its own syncs' results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,6 @@ import msgspec
 
 from contracts.envelope import Envelope
 from contracts.gateway.v1 import SyncRequested
-from runtime.refusal import Refusal
 from runtime.store import StreamKind
 from runtime.work import Command, Message, Needs, Work
 from services.catalog.decider import (
@@ -42,7 +41,7 @@ from services.catalog.events import (
     scope_stream,
 )
 from services.catalog.publishing import publish_module, publish_scope, publish_sync
-from services.catalog.sync_plan import Put, ReadModule, bounded, plan_sync
+from services.catalog.sync_plan import ListedModule, Put, ReadModule, bounded, plan_sync
 
 TOKENS: Final = "sync_token"
 """The collection of repositories' tokens, sealed, by sync; each is gone once its sync has ended."""
@@ -62,10 +61,6 @@ class SealedToken(msgspec.Struct, frozen=True):
     jwe: str
 
 
-class ScopeChangedRefusal(Refusal):
-    """The scope holds other modules than those that the sync was read against."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class BeginSync(Command):
     """Begin a sync that waits, or whose process ended."""
@@ -76,13 +71,13 @@ class BeginSync(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class ConcludeSync(Command):
-    """End an attempt at a sync, with what was read; `known` are the scope's names at that time."""
+    """End an attempt at a sync, with what was read; `listed` is what its scope held by then."""
 
     sync_id: str
     partner_id: str | None
     attempt: int
     commit: str
-    known: Mapping[str, str]
+    listed: tuple[ListedModule, ...]
     results: tuple[ReadModule, ...]
 
 
@@ -110,8 +105,9 @@ class CatalogHandlers:
                 return _sync_needs(request.sync_id, request.partner_id)
             case ConcludeSync():
                 needs = _sync_needs(message.sync_id, message.partner_id)
-                ids = {*message.known.values(), *_new_ids(message)}
-                modules = tuple(module_stream(each) for each in sorted(ids))
+                plan = plan_sync(message.results, message.listed)
+                ids = (*(put.module_id for put in plan.puts), *plan.withdrawn)
+                modules = tuple(module_stream(module_id) for module_id in ids)
                 return Needs(streams=(*needs.streams, *modules), documents=needs.documents)
             case BeginSync() | FailSync():
                 return _sync_needs(message.sync_id, message.partner_id)
@@ -125,7 +121,9 @@ class CatalogHandlers:
                 self._queue(request, work)
             case BeginSync():
                 stream = sync_stream(message.sync_id)
-                facts = decide_sync(StartSync(), work.state(stream), work.at(stream))
+                scope: ScopeState = work.state(scope_stream(message.partner_id))
+                start = StartSync(is_first=scope.syncs[:1] == (message.sync_id,))
+                facts = decide_sync(start, work.state(stream), work.at(stream))
                 _append_sync(work, message.sync_id, message.partner_id, facts)
             case ConcludeSync():
                 _conclude(message, work)
@@ -175,10 +173,6 @@ def _sync_needs(sync_id: str, partner_id: str | None) -> Needs:
     return Needs(streams=streams, documents=((TOKENS, sync_id),))
 
 
-def _new_ids(command: ConcludeSync) -> list[str]:
-    return [new_id for result in command.results if (new_id := getattr(result, "new_id", None))]
-
-
 def _append_sync(work: Work, sync_id: str, partner_id: str | None, facts: list[SyncFact]) -> None:
     """Append a sync's facts; with the last of them it leaves its scope, and its token goes."""
     work.append(sync_stream(sync_id), facts)
@@ -204,13 +198,7 @@ def _finish(
 def _conclude(command: ConcludeSync, work: Work) -> None:
     sync: SyncState = work.state(sync_stream(command.sync_id))
     check_attempt(sync, command.attempt)
-    scope: ScopeState = work.state(scope_stream(command.partner_id))
-    if scope.modules != dict(command.known):
-        raise ScopeChangedRefusal("SCOPE_CHANGED", "the modules changed while the sync was read")
-    states: dict[str, ModuleState] = {
-        module_id: work.state(module_stream(module_id)) for module_id in scope.modules.values()
-    }
-    plan = plan_sync(command.results, scope.modules, states)
+    plan = plan_sync(command.results, command.listed)
     reports = [
         *plan.reports,
         *[_put(work, sync, put) for put in plan.puts],

@@ -13,11 +13,22 @@ from typing import Final
 import msgspec
 
 from services.catalog.definition import Problem
-from services.catalog.events import Change, Content, ModuleReport, ModuleState
+from services.catalog.events import Change, Content, ModuleReport
 
 REPORT_CHARACTERS_MAX: Final = 1_500_000
 """A report travels in one message."""
 CHANGES_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModule:
+    """A module of the scope as it was when the sync began."""
+
+    name: str
+    module_id: str
+    path: str
+    version: int
+    withdrawn: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,71 +77,61 @@ class Plan:
     reports: tuple[ModuleReport, ...]
 
 
-def plan_sync(
-    results: Sequence[ReadModule],
-    names: Mapping[str, str],
-    states: Mapping[str, ModuleState],
-) -> Plan:
-    """Return the plan for a scope with these names (→ module ids) and these modules (by id)."""
-    at_path = {
-        state.content.path: name
-        for name, module_id in names.items()
-        if (state := states[module_id]).content is not None and not state.withdrawn
-    }
+def plan_sync(results: Sequence[ReadModule], listed: Sequence[ListedModule]) -> Plan:
+    """Return the plan for a scope that holds the listed modules."""
+    ids = {module.name: module.module_id for module in listed}
+    at_path = {module.path: module for module in listed if not module.withdrawn}
     reports: list[ModuleReport] = []
     held: set[str] = set()
     holders: dict[str, str] = {}
     for result in results:
-        name = at_path.get(result.path)
+        known = at_path.get(result.path)
         match result:
-            case SameModule() if name is not None:
-                held.add(name)
-                holders[name] = result.path
-                state = states[names[name]]
-                reports.append(_report(result.path, name, "UNCHANGED", names[name], state.version))
+            case SameModule() if known is not None:
+                held.add(known.name)
+                holders[known.name] = known.path
+                reports.append(_unchanged(known))
             case RefusedModule(path=path, problems=problems):
-                if name is not None:
-                    held.add(name)
-                shown = name or posixpath.basename(path) or "."
+                name = (posixpath.basename(path) or ".") if known is None else known.name
+                if known is not None:
+                    held.add(known.name)
                 reports.append(
-                    ModuleReport(path=path, name=shown, outcome="REFUSED", problems=problems)
+                    ModuleReport(path=path, name=name, outcome="REFUSED", problems=problems)
                 )
             case _:
                 continue
     found = [result for result in results if isinstance(result, FoundModule)]
-    puts, clashes = _allotted(found, names, at_path, holders)
+    puts, clashes = _allotted(found, ids, at_path, holders)
     held.update(put.found.content.definition.name for put in puts)
-    gone = [name for name in at_path.values() if name not in held]
+    gone = [module for module in at_path.values() if module.name not in held]
     return Plan(
         puts=puts,
-        withdrawn=tuple(names[name] for name in sorted(gone)),
+        withdrawn=tuple(sorted(module.module_id for module in gone)),
         reports=(*reports, *clashes),
     )
 
 
-def _report(path: str, name: str, outcome: str, module_id: str, version: int) -> ModuleReport:
-    return msgspec.convert(
-        {
-            "path": path,
-            "name": name,
-            "outcome": outcome,
-            "module_id": module_id,
-            "version": version,
-        },
-        ModuleReport,
+def _unchanged(module: ListedModule) -> ModuleReport:
+    return ModuleReport(
+        path=module.path,
+        name=module.name,
+        outcome="UNCHANGED",
+        module_id=module.module_id,
+        version=module.version,
     )
 
 
 def _allotted(
     found: Iterable[FoundModule],
-    names: Mapping[str, str],
-    at_path: Mapping[str, str],
+    ids: Mapping[str, str],
+    at_path: Mapping[str, ListedModule],
     holders: dict[str, str],
 ) -> tuple[tuple[Put, ...], list[ModuleReport]]:
     """Give each name to one directory; tell the others who has it."""
 
     def has_it(result: FoundModule) -> bool:
-        return at_path.get(result.path) == result.content.definition.name
+        known = at_path.get(result.path)
+        return known is not None and known.name == result.content.definition.name
 
     puts: list[Put] = []
     clashes: list[ModuleReport] = []
@@ -148,7 +149,7 @@ def _allotted(
             )
             continue
         holders[name] = result.path
-        puts.append(Put(names.get(name, result.new_id), name not in names, result))
+        puts.append(Put(ids.get(name, result.new_id), name not in ids, result))
     return tuple(puts), clashes
 
 

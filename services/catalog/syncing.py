@@ -24,7 +24,6 @@ from runtime.ids import new_id
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
-from runtime.sealing import SealingError, open_sealed
 from runtime.work import Command
 from services.catalog.events import Content, SyncStarted
 from services.catalog.git_source import GitLimits, GitMissingError, RepositoryError, fetch
@@ -35,7 +34,13 @@ from services.catalog.reading import ReadingLimits, Result, read_modules
 from services.catalog.reading_messages import Found, KnownModule, Refused, Same
 from services.catalog.repository_address import LocalAddress, read_address, read_branch
 from services.catalog.settings import CatalogSettings
-from services.catalog.sync_plan import FoundModule, ReadModule, RefusedModule, SameModule
+from services.catalog.sync_plan import (
+    FoundModule,
+    ListedModule,
+    ReadModule,
+    RefusedModule,
+    SameModule,
+)
 
 POLL_SECONDS: Final = 1.0
 CLOSE_SECONDS_MAX: Final = 2
@@ -150,7 +155,7 @@ class _Sync:
         try:
             async with asyncio.timeout(self.settings.sync_timeout_seconds):
                 command = await self._read(begun.attempt, modules, sealed)
-        except (RepositoryError, GitMissingError, Refusal, SealingError) as error:
+        except (RepositoryError, GitMissingError, Refusal) as error:
             command = self._failed(begun.attempt, _said(error))
         except TimeoutError:
             seconds = self.settings.sync_timeout_seconds
@@ -225,7 +230,16 @@ class _Sync:
             partner_id=sync.partner_id,
             attempt=attempt,
             commit=fetched.commit,
-            known={module.name: module.module_id for module in modules},
+            listed=tuple(
+                ListedModule(
+                    name=module.name,
+                    module_id=module.module_id,
+                    path=module.path,
+                    version=module.version,
+                    withdrawn=module.withdrawn,
+                )
+                for module in modules
+            ),
             results=tuple(results),
         )
 
@@ -262,8 +276,14 @@ class _Sync:
             return None
         if self.settings.sealing_key is None:
             raise RepositoryError("the catalogue has no key to open the repository's token with")
-        key = self.settings.sealing_key.get_secret_value()
-        token = open_sealed(sealed.jwe, key).decode("utf-8", "replace")
+        # Heavy, and needed only where a repository is private.
+        from runtime.sealing import SealingError, open_sealed
+
+        try:
+            key = self.settings.sealing_key.get_secret_value()
+            token = open_sealed(sealed.jwe, key).decode("utf-8", "replace")
+        except SealingError as error:
+            raise RepositoryError("the repository's token cannot be opened: set it anew") from error
         if not token.isprintable() or not 0 < len(token) <= TOKEN_LENGTH_MAX:
             raise RepositoryError("the repository's token is no token: it has odd characters")
         return token

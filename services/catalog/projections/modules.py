@@ -21,6 +21,7 @@ class ModuleRow:
     name: str
     repository: str
     path: str
+    version: int
     withdrawn: bool
     fingerprint: str
     fingerprint_paths: tuple[str, ...]
@@ -77,7 +78,8 @@ async def _apply(connection: asyncpg.Connection, record: Recorded[object]) -> No
 async def modules_of_scope(pool: asyncpg.Pool, partner_id: str | None) -> list[ModuleRow]:
     """Return all modules of a scope, those that were withdrawn included."""
     rows = await pool.fetch(
-        """select module_id, name, repository, path, withdrawn, fingerprint, fingerprint_paths
+        """select module_id, name, repository, path, version, withdrawn, fingerprint,
+                  fingerprint_paths
            from modules where scope = $1 order by name""",
         partner_id or PLATFORM,
     )
@@ -87,6 +89,7 @@ async def modules_of_scope(pool: asyncpg.Pool, partner_id: str | None) -> list[M
             name=row["name"],
             repository=row["repository"],
             path=row["path"],
+            version=row["version"],
             withdrawn=row["withdrawn"],
             fingerprint=row["fingerprint"],
             fingerprint_paths=tuple(row["fingerprint_paths"]),

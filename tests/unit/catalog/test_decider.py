@@ -11,6 +11,7 @@ from services.catalog.decider import (
     FinishSync,
     PutModule,
     QueueSync,
+    ScopeBusyRefusal,
     StartSync,
     SyncNotRunningRefusal,
     WithdrawModule,
@@ -49,6 +50,9 @@ QUEUE = QueueSync(
     waiting=0,
     allow_local=False,
 )
+
+
+START = StartSync(is_first=True)
 
 
 def sync(*facts: Any) -> SyncState:
@@ -108,7 +112,7 @@ class TestSyncs:
         assert b"hunter2" not in msgspec.json.encode(facts)
 
     def test_a_waiting_sync_is_begun_and_ends(self) -> None:
-        [started] = decide_sync(StartSync(), queued(), NOON)
+        [started] = decide_sync(START, queued(), NOON)
         assert started == SyncStarted(attempt=1, started_at=NOON)
         [finished] = decide_sync(finish(), running(), NOON + timedelta(minutes=1))
         assert isinstance(finished, SyncFinished)
@@ -116,11 +120,15 @@ class TestSyncs:
 
     def test_a_sync_whose_process_died_is_begun_again(self) -> None:
         later = NOON + timedelta(minutes=5)
-        [started] = decide_sync(StartSync(), running(), later)
+        [started] = decide_sync(START, running(), later)
         assert started == SyncStarted(attempt=2, started_at=NOON)
 
+    def test_a_sync_waits_for_the_one_before_it_in_its_scope(self) -> None:
+        with pytest.raises(ScopeBusyRefusal):
+            decide_sync(StartSync(is_first=False), queued(), NOON)
+
     def test_a_sync_that_is_interrupted_every_time_is_given_up(self) -> None:
-        [finished] = decide_sync(StartSync(), running(ATTEMPTS_MAX), NOON)
+        [finished] = decide_sync(START, running(ATTEMPTS_MAX), NOON)
         assert isinstance(finished, SyncFinished)
         assert finished.error == "the sync was interrupted 3 times; ask for another"
 
@@ -132,7 +140,7 @@ class TestSyncs:
     def test_what_has_ended_does_not_begin_again(self) -> None:
         for state in (SyncState(), evolve_sync(running(), _done())):
             with pytest.raises(SyncNotRunningRefusal):
-                decide_sync(StartSync(), state, NOON)
+                decide_sync(START, state, NOON)
 
     def test_a_sync_that_fails_says_why(self) -> None:
         [finished] = decide_sync(finish(error="no such branch"), running(), NOON)

@@ -1,7 +1,8 @@
 from services.catalog.definition import Definition, Problem
-from services.catalog.events import Change, Content, ModuleReport, ModuleState
+from services.catalog.events import Change, Content, ModuleReport
 from services.catalog.sync_plan import (
     FoundModule,
+    ListedModule,
     Plan,
     ReadModule,
     RefusedModule,
@@ -32,18 +33,12 @@ def refused(path: str) -> RefusedModule:
     return RefusedModule(path, (Problem(file="main.tf", line=3, message="is not valid HCL"),))
 
 
-def module(name: str, path: str | None = None, *, withdrawn: bool = False) -> ModuleState:
-    return ModuleState(version=1, withdrawn=withdrawn, content=content(name, path or name))
+def module(name: str, path: str | None = None, *, withdrawn: bool = False) -> ListedModule:
+    return ListedModule(name, f"id-{name}", path or name, 1, withdrawn)
 
 
-def plan(results: list[ReadModule], modules: dict[str, ModuleState] | None = None) -> Plan:
-    """The plan for a scope whose modules' ids are `id-<name>`."""
-    known = modules or {}
-    return plan_sync(
-        results,
-        {name: f"id-{name}" for name in known},
-        {f"id-{name}": state for name, state in known.items()},
-    )
+def plan(results: list[ReadModule], *modules: ListedModule) -> Plan:
+    return plan_sync(results, modules)
 
 
 def outcomes(result: Plan) -> list[tuple[str, str, str]]:
@@ -56,34 +51,34 @@ def test_a_new_name_gets_the_id_that_was_made_for_it() -> None:
 
 
 def test_a_known_name_keeps_its_id_wherever_it_moves() -> None:
-    result = plan([found("apps/web", "web")], {"web": module("web")})
+    result = plan([found("apps/web", "web")], module("web"))
     [put] = result.puts
     assert (put.module_id, put.is_new) == ("id-web", False)
     assert result.withdrawn == ()
 
 
 def test_a_withdrawn_name_comes_back_as_the_same_module() -> None:
-    [put] = plan([found("web")], {"web": module("web", withdrawn=True)}).puts
+    [put] = plan([found("web")], module("web", withdrawn=True)).puts
     assert (put.module_id, put.is_new) == ("id-web", False)
 
 
 def test_what_has_not_changed_is_said_to_be_so() -> None:
-    result = plan([SameModule("web")], {"web": module("web")})
+    result = plan([SameModule("web")], module("web"))
     assert outcomes(result) == [("web", "web", "UNCHANGED")]
     assert (result.puts, result.withdrawn) == ((), ())
 
 
 def test_a_module_that_is_gone_is_withdrawn() -> None:
-    result = plan([found("web")], {"web": module("web"), "old": module("old")})
+    result = plan([found("web")], module("web"), module("old"))
     assert result.withdrawn == ("id-old",)
 
 
 def test_a_module_that_was_withdrawn_before_is_not_withdrawn_again() -> None:
-    assert plan([], {"old": module("old", withdrawn=True)}).withdrawn == ()
+    assert plan([], module("old", withdrawn=True)).withdrawn == ()
 
 
 def test_a_module_that_cannot_be_read_now_stays_as_it_was() -> None:
-    result = plan([refused("web"), found("api")], {"web": module("web")})
+    result = plan([refused("web"), found("api")], module("web"))
     assert outcomes(result) == [("web", "web", "REFUSED")]
     assert result.withdrawn == ()
     assert [put.module_id for put in result.puts] == ["new-api"]
@@ -94,7 +89,7 @@ def test_a_directory_that_was_never_a_module_is_refused_by_its_own_name() -> Non
 
 
 def test_a_module_that_gets_another_name_is_another_module() -> None:
-    result = plan([found("web", "shop")], {"web": module("web")})
+    result = plan([found("web", "shop")], module("web"))
     assert [(put.module_id, put.is_new) for put in result.puts] == [("new-web", True)]
     assert result.withdrawn == ("id-web",)
 
@@ -108,9 +103,9 @@ def test_of_two_new_directories_with_one_name_the_first_by_path_gets_it() -> Non
 
 
 def test_whoever_has_a_name_keeps_it() -> None:
-    result = plan([found("a", "web"), found("z", "web")], {"web": module("web", "z")})
+    result = plan([found("a", "web"), found("z", "web")], module("web", "z"))
     assert [put.found.path for put in result.puts] == ["z"]
-    result = plan([found("a", "web"), SameModule("z")], {"web": module("web", "z")})
+    result = plan([found("a", "web"), SameModule("z")], module("web", "z"))
     assert result.puts == ()
     assert outcomes(result) == [("z", "web", "UNCHANGED"), ("a", "web", "REFUSED")]
 
@@ -118,7 +113,8 @@ def test_whoever_has_a_name_keeps_it() -> None:
 def test_two_modules_may_trade_places() -> None:
     result = plan(
         [found("a", "web"), found("b", "api")],
-        {"web": module("web", "b"), "api": module("api", "a")},
+        module("web", "b"),
+        module("api", "a"),
     )
     assert {put.found.path: put.module_id for put in result.puts} == {"a": "id-web", "b": "id-api"}
     assert result.withdrawn == ()
