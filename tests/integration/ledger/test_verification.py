@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from runtime.clock import ManualClock
+from runtime.postgres_store import PostgresStore
+from runtime.store import FactRow, canonical_values, chain_hash
 from services.ledger.replay import replay, verify
 from tests.integration.ledger.driver import Ledger
 from tests.integration.ledger.history import a_history
@@ -131,6 +133,51 @@ async def test_verification_names_the_first_fact_that_does_not_fit(
     assert (bad.stream, bad.version) == ("wallet-user-1", tampering.version)
     assert tampering.problem in bad.problem
     assert not (await replay(database.dsn)).ok
+
+
+async def test_whoever_writes_a_whole_new_chain_is_found_by_a_replay(
+    ledger: Ledger, clock: ManualClock, database: Database
+) -> None:
+    await a_history(ledger, clock)
+    rows = await PostgresStore(ledger.running.pool).read("wallet-user-1")
+    forged: list[FactRow] = []
+    for row in rows:
+        body = row.body.replace('"partner_basis_points":3000', '"partner_basis_points":9000')
+        if row.version == len(rows):
+            body = body.replace('"purchased":75', '"purchased":76')
+        forged.append(chained(replace(row, body=body), forged[-1].hash if forged else bytes(32)))
+    admin = await asyncpg.connect(database.admin_dsn)
+    try:
+        await admin.execute("alter table facts disable trigger all")
+        await admin.executemany(
+            """update facts set body = $3, previous_hash = $4, hash = $5
+               where stream = $1 and version = $2""",
+            [(f.stream, f.version, f.body, f.previous_hash, f.hash) for f in forged],
+        )
+        await admin.execute(
+            "update streams set last_hash = $1 where name = 'wallet-user-1'", forged[-1].hash
+        )
+    finally:
+        await admin.close()
+    assert (await verify(database.dsn)).ok
+    result = await replay(database.dsn)
+    places = {(d.where, d.key) for d in result.differences.kept}
+    assert ("ledger.facts", f"wallet-user-1 {len(rows)}") in places
+
+
+def chained(row: FactRow, previous_hash: bytes) -> FactRow:
+    """Return a fact with the hash that it would have after another one."""
+    values = canonical_values(
+        stream=row.stream,
+        version=row.version,
+        id=row.id,
+        at=row.at,
+        body=row.body,
+        actor=row.actor,
+        correlation_id=row.correlation_id,
+        causation_id=row.causation_id,
+    )
+    return replace(row, previous_hash=previous_hash, hash=chain_hash(values, previous_hash))
 
 
 async def test_the_program_in_the_description_of_the_format_finds_what_verification_finds(

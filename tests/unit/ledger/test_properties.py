@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from typing_extensions import override
 
 from contracts.money_rules import slice_value
 from runtime.refusal import Refusal
@@ -164,6 +165,7 @@ class WalletMachine(RuleBasedStateMachine):
     def the_split_of_all_holds_is_what_the_running_minimum_says(self) -> None:
         assert_running_minimum(self.book)
 
+    @override
     def teardown(self) -> None:
         if not hasattr(self, "book"):
             return
