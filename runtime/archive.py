@@ -29,7 +29,7 @@ _FILE_MODE: Final = 0o644
 _PROGRAM_MODE: Final = 0o755
 
 
-class ArchiveError(Exception):
+class ArchiveError(ValueError):
     """The base of what can be wrong with an archive or its store."""
 
 
@@ -134,19 +134,25 @@ def _check_path(path: str) -> None:
 
 def open_archive_store(url: str) -> ArchiveStore:
     """Return the store at `file:///folder`, `gs://bucket/prefix` or `s3://bucket/prefix`."""
+    check_archive_url(url)
     parts = urlsplit(url)
-    scheme = parts.scheme
-    if scheme == "file":
-        if parts.netloc:
-            raise ArchiveError("a folder of archives is file:/// and an absolute path")
+    if parts.scheme == "file":
         return FolderStore(Path(unquote(parts.path)))
-    if scheme in {"gs", "s3"}:
-        # Heavy, and needed by nobody who keeps archives in a folder.
-        from pyarrow.fs import FileSystem as Opened  # noqa: PLC0415
+    # Heavy, and needed by nobody who keeps archives in a folder.
+    from pyarrow.fs import FileSystem as Opened
 
-        system, prefix = Opened.from_uri(url)
-        return ObjectStore(system, prefix)
-    raise ArchiveError(f"an archive's store is a file://, gs:// or s3:// address, not {scheme!r}")
+    system, prefix = Opened.from_uri(url)
+    return ObjectStore(system, prefix)
+
+
+def check_archive_url(url: str) -> None:
+    """Raise `ArchiveError` for what is no address of a store; nothing is opened."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/"):
+            raise ArchiveError("a folder of archives is file:/// and an absolute path")
+    elif parts.scheme not in {"gs", "s3"} or not parts.netloc:
+        raise ArchiveError("a store of archives is a file:///, gs:// or s3:// address")
 
 
 def _name_of(digest: str) -> str:

@@ -1,4 +1,4 @@
-"""The bus as a service uses it: publish with an acknowledgement, fetch in order, see if all is well.
+"""The bus as a service uses it: publish with an acknowledgement, fetch in order, see it is well.
 
 FastStream holds the connection and the service's life on it. Facts are fetched by a loop of our
 own, because its batch subscriber waits for a full batch or a time-out, and its other one handles
@@ -157,7 +157,8 @@ class Bus:
                 failures += 1
                 CONSUMER_FAILURES.labels(stream=stream).inc()
                 structlog.get_logger().warning("bus.fetch_failed", stream=stream, error=repr(error))
-                await asyncio.sleep(min(10.0, 0.1 * 2**failures) * random.uniform(0.5, 1.5))  # noqa: S311
+                jitter = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+                await asyncio.sleep(min(10.0, 0.1 * 2**failures) * jitter)
                 continue
             for message in messages:
                 await take(message)

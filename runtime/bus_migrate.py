@@ -15,7 +15,7 @@ from runtime.bus_topology import Topology, consumers, drift, streams
 async def migrate_bus(
     client: Client, topology: Topology, *, replicas: int = 1, check: bool = False
 ) -> list[str]:
-    """Return what was changed, or with `check` what would be; nothing where all is as it should be."""
+    """Return what was changed, or with `check` what would be; nothing where all is well."""
     jetstream = client.jetstream()
     done: list[str] = []
     for stream in streams(topology, replicas=replicas):

@@ -98,7 +98,7 @@ def _stream(name: str, subjects: list[str], replicas: int) -> StreamConfig:
 
 
 def consumers(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
-    """Return every durable consumer as (stream, configuration); a durable is called by its service."""
+    """Return every durable consumer as (stream, configuration), called by its service."""
     found = [
         (stream, _consumer(service, subjects))
         for service in topology.services

@@ -23,8 +23,15 @@ Decode = Callable[[str, bytes], Envelope[Any]]
 class BusMessage(Protocol):
     """A message as a bus hands it over: NATS', or the twin's."""
 
-    subject: str
-    data: bytes
+    @property
+    def subject(self) -> str:
+        """The NATS subject."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """The message's bytes."""
+        ...
 
     @property
     def metadata(self) -> Any:
@@ -46,9 +53,7 @@ class _Place(msgspec.Struct):
 class Consumption:
     """Makes deliveries of what the bus, or the waiting room, holds."""
 
-    def __init__(
-        self, decode: Decode, type_of_subject: Callable[[str], str], clock: Clock
-    ) -> None:
+    def __init__(self, decode: Decode, type_of_subject: Callable[[str], str], clock: Clock) -> None:
         self._decode = decode
         self._type_of_subject = type_of_subject
         self._clock = clock

@@ -86,10 +86,8 @@ def seen_by(deliveries: Collection[Delivery], followed: Callable[[str], bool]) -
     }
 
 
-def set_aside(
-    delivery: Delivery, *, reason: WaitingReason, detail: str, now: datetime
-) -> Waiting:
-    """Return the row that keeps a message: until its predecessor, its next try, or a person comes."""
+def set_aside(delivery: Delivery, *, reason: WaitingReason, detail: str, now: datetime) -> Waiting:
+    """Return the row that keeps a message until its predecessor, its next try, or a person."""
     attempts = delivery.attempts + (1 if reason == "failed" else 0)
     parked = reason == "failed" and attempts > len(RETRY_DELAYS)
     due_at = now + RETRY_DELAYS[attempts - 1] if reason == "failed" and not parked else None

@@ -6,9 +6,13 @@ It may be told to misbehave as a real one does: deliver twice, late, out of orde
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Final
 
 from contracts.subjects import stream_of_subject
 from runtime.store import OutboxRow
+
+REPEATED: Final = 0.2
+"""The part of messages that come twice, with faults."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class MemoryConsumer:
         self.pending.update(fresh)
         numbers = fresh or sorted(self.pending)[:limit]
         if self.faults is not None:
-            numbers = numbers + [n for n in numbers if self.faults.random() < 0.2]
+            numbers = numbers + [n for n in numbers if self.faults.random() < REPEATED]
             self.faults.shuffle(numbers)
         return [
             MemoryMessage(stored[n].subject, stored[n].body.encode(), n, self)

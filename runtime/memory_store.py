@@ -122,7 +122,9 @@ class MemoryTransaction:
             place = (message.stream, message.sequence)
             before = self._tables.waiting.get(place)
             self._tables.waiting[place] = (
-                message if before is None else replace(message, id=before.id, first_at=before.first_at)
+                message
+                if before is None
+                else replace(message, id=before.id, first_at=before.first_at)
             )
         for settled in changes.settled:
             self._tables.waiting.pop(settled, None)

@@ -13,6 +13,8 @@ from typing import Final
 
 import asyncpg
 
+from runtime.connection import Connection
+
 _NAME: Final = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _LOCK: Final = 7_265_001
 
@@ -96,7 +98,7 @@ async def migrate(
 
 
 async def check_schema(
-    connection: asyncpg.Connection, service: str, package: str | None = None
+    connection: Connection, service: str, package: str | None = None
 ) -> str | None:
     """Return how the database differs from what this release needs, or nothing."""
     try:
@@ -111,7 +113,7 @@ async def check_schema(
 
 
 async def _applied(
-    connection: asyncpg.Connection, *, create: bool, service: str | None = None
+    connection: Connection, *, create: bool, service: str | None = None
 ) -> dict[tuple[str, int], str]:
     if create and service is not None:
         await connection.execute(
@@ -126,19 +128,19 @@ async def _applied(
     return {(row["owner"], row["number"]): row["checksum"] for row in rows}
 
 
-def _missing(
-    known: list[Migration], applied: dict[tuple[str, int], str]
-) -> list[Migration]:
+def _missing(known: list[Migration], applied: dict[tuple[str, int], str]) -> list[Migration]:
     by_key = {(migration.owner, migration.number): migration for migration in known}
     for key, checksum in applied.items():
         if key not in by_key:
-            raise MigrationError(f"the database is of a newer release: it has {key[0]}/{key[1]:04d}")
+            raise MigrationError(
+                f"the database is of a newer release: it has {key[0]}/{key[1]:04d}"
+            )
         if by_key[key].checksum != checksum:
             raise MigrationError(f"{by_key[key].label} was changed after it was applied")
     return [migration for key, migration in by_key.items() if key not in applied]
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration, service: str) -> None:
+async def _apply(connection: Connection, migration: Migration, service: str) -> None:
     sql = migration.sql.replace("{service}", service_role(service))
     async with connection.transaction():
         await connection.execute(sql)
@@ -151,6 +153,6 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, service: 
         )
 
 
-async def _prepare_partitions(connection: asyncpg.Connection) -> None:
+async def _prepare_partitions(connection: Connection) -> None:
     await connection.execute("select ensure_outbox_partition(now())")
     await connection.execute("select ensure_outbox_partition(now() + interval '1 month')")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
+from runtime.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Parked:
     body: bytes
 
 
-async def list_parked(connection: asyncpg.Connection, *, limit: int = 1_000) -> list[Parked]:
+async def list_parked(connection: Connection, *, limit: int = 1_000) -> list[Parked]:
     """Return what is parked, the oldest first, and what has waited for its predecessor."""
     rows = await connection.fetch(
         """select id, stream, sequence, subject, reason, detail, attempts, first_at, parked_at, body
@@ -32,7 +32,7 @@ async def list_parked(connection: asyncpg.Connection, *, limit: int = 1_000) -> 
     return [Parked(**dict(row)) for row in rows]
 
 
-async def show_parked(connection: asyncpg.Connection, message_id: str) -> Parked | None:
+async def show_parked(connection: Connection, message_id: str) -> Parked | None:
     """Return one message set aside, or nothing."""
     row = await connection.fetchrow(
         """select id, stream, sequence, subject, reason, detail, attempts, first_at, parked_at, body
@@ -42,7 +42,7 @@ async def show_parked(connection: asyncpg.Connection, message_id: str) -> Parked
     return None if row is None else Parked(**dict(row))
 
 
-async def retry_parked(connection: asyncpg.Connection, message_id: str) -> bool:
+async def retry_parked(connection: Connection, message_id: str) -> bool:
     """Have a parked message tried again at once; return whether there was one."""
     done = await connection.fetchval(
         """update inbox_waiting set parked_at = null, due_at = first_at, attempts = 0
@@ -52,7 +52,7 @@ async def retry_parked(connection: asyncpg.Connection, message_id: str) -> bool:
     return done is not None
 
 
-async def discard_parked(connection: asyncpg.Connection, message_id: str) -> bool:
+async def discard_parked(connection: Connection, message_id: str) -> bool:
     """Give a parked message up: its stream goes on as if it had been applied.
 
     Returns whether it was done; a message that is not next in its stream is not given up.

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
+from runtime.connection import Connection
 from runtime.store import (
     Changes,
     FactRow,
@@ -21,8 +21,6 @@ from runtime.store import (
     WrongVersionError,
     changed_documents,
 )
-
-Connection = asyncpg.Connection | PoolConnectionProxy
 
 
 class PostgresStore:
@@ -194,7 +192,8 @@ class PostgresTransaction:
                 """insert into facts (stream, version, id, at, body, actor, correlation_id,
                                       causation_id, previous_hash, hash)
                    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::timestamptz[],
-                       $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::bytea[])""",
+                       $5::text[], $6::text[], $7::text[], $8::text[],
+                       $9::bytea[], $10::bytea[])""",
                 [fact.stream for fact in facts],
                 [fact.version for fact in facts],
                 [fact.id for fact in facts],

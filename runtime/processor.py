@@ -211,7 +211,9 @@ class Processor:
             return self._decode_waiting(waiting)
         except ValueError as error:
             now = self._clock.now()
-            row = replace(waiting, reason="undecodable", detail=repr(error), due_at=None, parked_at=now)
+            row = replace(
+                waiting, reason="undecodable", detail=repr(error), due_at=None, parked_at=now
+            )
             await self._set_aside([row])
             return None
 
@@ -368,7 +370,9 @@ class Processor:
                 self._handlers.handle(local.command, work)
             except Refusal as refusal:
                 if not work.untouched:
-                    raise RuntimeError("a command was refused after it had changed something") from refusal
+                    raise RuntimeError(
+                        "a command was refused after it had changed something"
+                    ) from refusal
                 work.end()
                 batch.outcomes.append((local, refusal))
             else:

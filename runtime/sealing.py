@@ -20,7 +20,7 @@ _KEY_BYTES: Final = 32
 
 
 class SealingError(Exception):
-    """A value cannot be opened: the wrong key, or it was tampered with. Says nothing of the value."""
+    """A value cannot be opened: the wrong key, or it was tampered with. Says nothing of it."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from contracts.envelope import Envelope
 from runtime.bus_rebuild import send_again
 from runtime.clock import ManualClock
-from runtime.consumption import Consumption
+from runtime.consumption import BusMessage, Consumption
 from runtime.ids import new_id
 from runtime.memory_store import MemoryStore
 from runtime.outbox import Relay
@@ -92,6 +92,10 @@ class Unacknowledged:
     def data(self) -> bytes:
         return bytes(self.message.data)
 
+    @property
+    def metadata(self) -> Any:
+        return self.message.metadata
+
     async def ack(self) -> None:
         """Do nothing: the process is gone."""
 
@@ -137,7 +141,7 @@ class Bench:
         """Take what the bus has and process it; a crash leaves it unacknowledged."""
         messages = await self.bus.fetch()
         for message in messages:
-            received = Unacknowledged(message) if crash_before_ack else message
+            received: BusMessage = Unacknowledged(message) if crash_before_ack else message
             await self._consumption.taker(self.processor, self.store)(received)
         await self.processor.drain()
         if crash_before_ack:
@@ -165,5 +169,6 @@ class Bench:
     async def total(self, name: str = "a") -> int:
         """Return what a counter stands at, by its facts alone."""
         rows = await self.store.read(f"counter-{name}")
-        return sum(int(row.body.partition('"amount":')[2].partition(",")[0].rstrip("}")) for row in rows)
-
+        return sum(
+            int(row.body.partition('"amount":')[2].partition(",")[0].rstrip("}")) for row in rows
+        )

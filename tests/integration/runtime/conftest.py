@@ -1,7 +1,7 @@
 """The counter service on its twins and on the real Postgres and NATS: one suite runs on both."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class MemoryBusUnderTest:
         self.bus = MemoryBus()
         self.consumer = MemoryConsumer(self.bus, ASKER_STREAM)
 
-    async def publish_batch(self, rows: list[OutboxRow]) -> None:
+    async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
         await self.bus.publish_batch(rows)
 
     async def fetch(self, limit: int = 500) -> list[Any]:
@@ -54,7 +54,7 @@ class NatsBusUnderTest:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
 
-    async def publish_batch(self, rows: list[OutboxRow]) -> None:
+    async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
         await self.bus.publish_batch(rows)
 
     async def fetch(self, limit: int = 500) -> list[Any]:

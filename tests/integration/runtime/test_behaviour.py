@@ -1,4 +1,4 @@
-"""What store, bus and processor promise together; each claim is put to the twins and the real ones."""
+"""What store, bus and processor promise together; each claim is put to the twins and the real."""
 
 import asyncio
 import random
@@ -10,11 +10,11 @@ from contracts.envelope import Envelope
 from runtime.inbox import RETRY_DELAYS
 from runtime.refusal import Refusal
 from runtime.store import Changes, FactRow, Head, OutboxRow, WrongVersionError
-from tests.support.counter import Add, decode, type_of_subject
+from tests.support.counter import Add, CounterAdded, decode, type_of_subject
 from tests.support.runtime_bench import ASKER_STREAM, COUNTER_STREAM, NOON, Bench, ask
 
 
-async def published(bench: Bench) -> list[Envelope]:
+async def published(bench: Bench) -> list[Envelope[CounterAdded]]:
     """Return what is on the bus of the counter's."""
     return [
         decode("tollgate.counter.counter_added.v1", body)
@@ -30,8 +30,8 @@ async def execute(bench: Bench, *commands: Add) -> list[object]:
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def add(amount: int, name: str = "a", **more: bool) -> Add:
-    return Add(actor="tester", counter=name, amount=amount, **more)
+def add(amount: int, name: str = "a", *, explode_after: bool = False) -> Add:
+    return Add(actor="tester", counter=name, amount=amount, explode_after=explode_after)
 
 
 async def test_concurrent_commands_on_one_stream_all_count_once(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """The hazards of JetStream and its client that would lose or double messages, each seen not to."""
 
 import asyncio
+import subprocess
 from dataclasses import replace
 
 import asyncpg
@@ -11,6 +12,7 @@ from nats.js.errors import NoStreamResponseError
 
 from contracts.subjects import stream_of_subject
 from devkit.nats import ADMIN as NATS_ADMIN
+from devkit.program import start
 from runtime.bus import Bus
 from runtime.bus_migrate import migrate_bus
 from runtime.consumption import check_consumers
@@ -165,9 +167,7 @@ async def _until_published(bus: Bus, row: OutboxRow) -> None:
                 return
 
 
-def _restart(servers: Servers):  # noqa: ANN202 - a Popen of the launcher's
-    from devkit.program import start
-
+def _restart(servers: Servers) -> subprocess.Popen[bytes]:
     return start(servers.nats.server.program()).process
 
 

@@ -1,6 +1,7 @@
-"""What the database itself guarantees: nothing skipped, nothing changed, nobody beyond their rights."""
+"""What the database itself guarantees: nothing skipped, nothing changed, rights kept to."""
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -21,10 +22,10 @@ class Collected:
     """A publisher that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.rows: list[OutboxRow] = []
+        self.rows: Sequence[OutboxRow] = []
 
-    async def publish_batch(self, rows: list[OutboxRow]) -> None:
-        self.rows += rows
+    async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
+        self.rows += list(rows)
 
 
 async def test_a_slow_transaction_overtaken_by_a_fast_one_is_still_relayed(

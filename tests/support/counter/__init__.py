@@ -1,4 +1,4 @@
-"""A service small enough to see through: counters that are added to, and a copy of others' counters.
+"""A service small enough to see through: counters that are added to, and how often.
 
 It is what the runtime's own tests run: real handlers, real facts, real messages, no business.
 """
@@ -74,11 +74,6 @@ class CounterRefused(RequestRefused):
     service: ClassVar[str] = "counter"
 
 
-EVENTS: Final[dict[str, type[Event]]] = {
-    event.type_name(): event for event in (CounterAdded, AddRequested, CounterRefused)
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Add(Command):
     """Add to a counter, from inside."""
@@ -123,19 +118,18 @@ class CounterHandlers:
         """Add, or refuse."""
         name = _counter(message)
         stream = f"counter-{name}"
-        amount = message.amount if isinstance(message, Add) else message.data.amount  # type: ignore[union-attr]
         asked = work.document("asked", name, Total) or Total()
         if isinstance(message, Add):
-            work.append(stream, decide(amount, work.state(stream)))
+            work.append(stream, decide(message.amount, work.state(stream)))
             if message.explode_after:
                 raise ArithmeticError("exploded after appending")
-        else:
+        elif isinstance(message, Envelope):
             if message.data.explode:
                 raise ArithmeticError("exploded")
             try:
-                work.append(stream, decide(amount, work.state(stream)))
+                work.append(stream, decide(message.data.amount, work.state(stream)))
             except Refusal as refusal:
-                work.refuse(refusal.code, refusal.detail, **refusal.fields)
+                work.refuse(refusal.code, refusal.detail, errors=(), **refusal.fields)
         work.put("asked", name, Total(asked.value + 1))
 
 
@@ -171,11 +165,18 @@ TOPOLOGY: Final = Topology(
 )
 
 
+_ENVELOPES: Final[dict[str, Any]] = {
+    CounterAdded.type_name(): Envelope[CounterAdded],
+    AddRequested.type_name(): Envelope[AddRequested],
+    CounterRefused.type_name(): Envelope[CounterRefused],
+}
+
+
 def decode(type_name: str, body: bytes) -> Envelope[Any]:
     """Return the envelope of one of this service's messages."""
-    if type_name not in EVENTS:
+    if type_name not in _ENVELOPES:
         raise ValueError(f"unknown type {type_name}")
-    model: Any = Envelope[EVENTS[type_name]]  # type: ignore[misc]
+    model: Any = _ENVELOPES[type_name]
     envelope: Envelope[Any] = model.model_validate_json(body)
     return envelope
 
