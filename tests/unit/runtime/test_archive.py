@@ -136,7 +136,7 @@ def test_a_store_never_gives_what_the_digest_does_not_name(tmp_path: Path) -> No
             store.get(odd)
 
 
-@pytest.mark.parametrize("url", ["ftp://x/y", "/srv", "", "file://relative/path"])
+@pytest.mark.parametrize("url", ["ftp://x/y", "/srv", "", "file://relative/path", "gs://"])
 def test_only_known_stores_are_opened(url: str) -> None:
     with pytest.raises(ArchiveError):
         open_archive_store(url)

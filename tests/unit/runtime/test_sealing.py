@@ -1,0 +1,73 @@
+"""Encrypted values: only who should opens them, and a destroyed key erases them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.sealing import DataKey, SealingError, generate_sealing_key, open_sealed, seal
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_what_was_encrypted_is_what_comes_back(value: object) -> None:
+    key = DataKey.generate()
+    assert key.decrypt_json(key.encrypt_json(value)) == value
+
+
+@given(st.binary(max_size=200))
+def test_another_key_opens_nothing(value: bytes) -> None:
+    ciphertext = DataKey.generate().encrypt(value)
+    with pytest.raises(SealingError):
+        DataKey.generate().decrypt(ciphertext)
+
+
+def test_a_changed_ciphertext_is_refused() -> None:
+    key = DataKey.generate()
+    *head, body, tag = key.encrypt(b"value of a secret").split(".")
+    swapped = "A" if body[0] != "A" else "B"
+    with pytest.raises(SealingError):
+        key.decrypt(".".join([*head, swapped + body[1:], tag]))
+
+
+def test_a_key_sealed_for_one_service_is_opened_by_that_one_only() -> None:
+    private, public = generate_sealing_key()
+    stranger, _ = generate_sealing_key()
+    key = DataKey.generate()
+    sealed = key.seal_for(public)
+    assert DataKey.open_sealed(sealed, private) == key
+    with pytest.raises(SealingError):
+        DataKey.open_sealed(sealed, stranger)
+
+
+def test_a_public_key_has_no_private_part() -> None:
+    private, public = generate_sealing_key()
+    assert '"d"' in private
+    assert '"d"' not in public
+
+
+def test_a_wrapped_key_comes_back_with_its_master_key_only() -> None:
+    key, master = DataKey.generate(), DataKey.generate()
+    assert DataKey.unwrap(key.wrap(master), master) == key
+    with pytest.raises(SealingError):
+        DataKey.unwrap(key.wrap(master), DataKey.generate())
+
+
+def test_a_token_for_another_algorithm_is_refused() -> None:
+    private, public = generate_sealing_key()
+    with pytest.raises(SealingError):
+        open_sealed(DataKey.generate().encrypt(b"x"), private)
+    with pytest.raises(SealingError):
+        DataKey.generate().decrypt(seal(b"x", public))
+
+
+def test_a_key_never_shows_itself() -> None:
+    key = DataKey(b"k" * 32)
+    assert "kkk" not in repr(key)
+    assert "kkk" not in str(key)
