@@ -102,6 +102,8 @@ def extract(archive: bytes, folder: Path) -> None:
                 if number >= FILES_MAX:
                     raise UnsafeArchiveError(f"more than {FILES_MAX} files")
                 _extract_member(tar, member, folder)
+    except UnsafeArchiveError:
+        raise
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise UnsafeArchiveError(f"is no archive: {error}") from error
 

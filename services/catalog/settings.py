@@ -4,8 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from runtime.archive import check_archive_url
 from runtime.settings import RuntimeSettings
 
 
@@ -34,3 +35,9 @@ class CatalogSettings(RuntimeSettings):
     concurrent_syncs_max: Annotated[
         int, Field(ge=1, le=32, description="how many repositories are read at a time")
     ] = 2
+
+    @field_validator("archive_url")
+    @classmethod
+    def _is_a_store(cls, value: str) -> str:
+        check_archive_url(value)
+        return value

@@ -6,8 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.catalog import git_source
 from services.catalog.git_source import Fetched, GitLimits, RepositoryError, fetch
-from services.catalog.repository_address import read_address, read_branch
+from services.catalog.repository_address import RemoteAddress, read_address, read_branch
 from tests.integration.catalog.git_host import GitHost, Repository, serve
 from tests.support.tools import program
 
@@ -129,6 +130,19 @@ async def test_a_host_on_a_private_network_is_not_asked(host: GitHost, folder: P
     with pytest.raises(RepositoryError, match=r"127\.0\.0\.1 is not on the public internet"):
         await fetched(host.url("modules/.git"), folder, allow_private=False)
     assert not host.asked.is_set()
+
+
+async def test_git_connects_to_just_the_addresses_that_were_checked(
+    host: GitHost, folder: Path
+) -> None:
+    # Whatever a name means by the time that Git asks for it: this one means nothing at all.
+    Repository.make(host.root / "modules", {"a": "1"})
+    address = RemoteAddress(
+        f"http://pinned.invalid:{host.port}/modules/.git", "pinned.invalid", host.port
+    )
+    git = git_source._Git(folder, LIMITS, token=None)
+    git.write_configuration(address, ["::1", "127.0.0.1"], has_token=False)
+    assert "refs/heads/main" in await git.run("ls-remote", address.url)
 
 
 async def test_a_redirect_is_not_followed(host: GitHost, tmp_path: Path, folder: Path) -> None:
