@@ -22,7 +22,7 @@ class Collected:
     """A publisher that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.rows: Sequence[OutboxRow] = []
+        self.rows: list[OutboxRow] = []
 
     async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
         self.rows += list(rows)
