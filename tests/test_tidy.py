@@ -31,7 +31,7 @@ LEFT_FOR_LATER: Final = re.compile(
     r"\b(TODO|FIXME|XXX|HACK|raise NotImplementedError|placeholder)\b"
 )
 HOW_IT_WAS_MADE: Final = re.compile(
-    r"\b(DESIGN|STYLE|FINDINGS)(\.md|\b)|\bsub-?agent\b|\bissue #?\d+\b|\bthe brief\b|\bthis session\b|\bAI\b|\bLLM\b"
+    r"\b(DESIGN|STYLE|FINDINGS|AI|LLM)\b|\bissue #?\d+\b|\b(sub-?agent|the brief|this session)\b"
 )
 SWALLOWED: Final = re.compile(
     r"except( Exception| BaseException)?( as \w+)?:\s*\n\s*(pass|continue|\.\.\.)\s*$"

@@ -10,8 +10,14 @@ resource "terraform_data" "node" {
   count = var.nodes
   input = { cluster = terraform_data.control_plane.id, number = count.index }
 
+  # Terraform begins with all of them at once; each waits for those before it.
   provisioner "local-exec" {
-    command = "echo node ${count.index} is starting; sleep ${var.seconds_per_node}; echo node ${count.index} is ready"
+    command = "sleep \"$WAIT\"; echo \"node $NUMBER is starting\"; sleep \"$STARTING\"; echo \"node $NUMBER is ready\""
+    environment = {
+      NUMBER   = count.index
+      STARTING = var.seconds_per_node
+      WAIT     = var.seconds_per_node * count.index
+    }
   }
 }
 

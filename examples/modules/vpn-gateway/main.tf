@@ -9,7 +9,9 @@ resource "terraform_data" "gateway" {
 resource "terraform_data" "tunnel" {
   input = { gateway = terraform_data.gateway.id, keyed = var.shared_secret != null }
 
+  # Values of users reach the shell through its environment, never as a part of the command.
   provisioner "local-exec" {
-    command = var.peer_answers ? "echo the peer answers" : "echo no answer from ${var.peer_address} >&2; exit 3"
+    command     = var.peer_answers ? "echo \"$PEER answers\"" : "echo \"no answer from $PEER\" >&2; exit 3"
+    environment = { PEER = var.peer_address }
   }
 }
