@@ -99,13 +99,17 @@ def extract(archive: bytes, folder: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             for number, member in enumerate(tar):
-                if number >= FILES_MAX:
-                    raise UnsafeArchiveError(f"more than {FILES_MAX} files")
+                _check_count(number)
                 _extract_member(tar, member, folder)
     except UnsafeArchiveError:
         raise
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise UnsafeArchiveError(f"is no archive: {error}") from error
+
+
+def _check_count(number: int) -> None:
+    if number >= FILES_MAX:
+        raise UnsafeArchiveError(f"more than {FILES_MAX} files")
 
 
 def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

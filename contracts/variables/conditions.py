@@ -59,9 +59,7 @@ def holds(condition: str, variable: str, value: Any) -> bool | None:
         return None
 
 
-def _is_closed(  # noqa: C901, PLR0911 - one case for each kind of expression
-    expression: Expression, variable: str, bound: frozenset[str]
-) -> bool:
+def _is_closed(expression: Expression, variable: str, bound: frozenset[str]) -> bool:
     def closed(*parts: Expression | None) -> bool:
         return all(part is None or _is_closed(part, variable, bound) for part in parts)
 
@@ -109,9 +107,7 @@ class _Evaluation:
         self._steps = STEPS_MAX
         self._characters = TEXT_BUDGET
 
-    def of(  # noqa: C901, PLR0911, PLR0912 - one case for each kind of expression
-        self, expression: Expression, names: Mapping[str, Any]
-    ) -> Any:
+    def of(self, expression: Expression, names: Mapping[str, Any]) -> Any:
         """Return what the expression says, where names stand for these values."""
         self._steps -= 1
         if self._steps < 0:

@@ -209,7 +209,7 @@ class _Reader:
             return Literal(name)
         return Literal(int(self.scanner.expect_match(_DIGITS, "an attribute's name")))
 
-    def _primary(self) -> Expression:  # noqa: PLR0911 - one for each kind of value
+    def _primary(self) -> Expression:
         scanner = self.scanner
         scanner.skip_space()
         if (number := scanner.take_match(_NUMBER)) is not None:

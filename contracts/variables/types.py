@@ -189,9 +189,7 @@ def _format_key(name: str) -> str:
     return name if name.replace("-", "_").isidentifier() else format_value(name)
 
 
-def misfits(  # noqa: C901, PLR0912 - one case for each kind of type
-    type_: TerraformType, value: Any, path: Path = ()
-) -> Iterator[Misfit]:
+def misfits(type_: TerraformType, value: Any, path: Path = ()) -> Iterator[Misfit]:
     """Yield what of a JSON value is not of the type, strictly: `"5"` is no number.
 
     Null is allowed inside a value, as Terraform does; whether a variable may be null is not a

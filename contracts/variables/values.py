@@ -60,9 +60,7 @@ def from_json(value: Any) -> Any:
     return _from_json(value, (), budget)
 
 
-def _from_json(  # noqa: C901, PLR0911 - one case for each kind of value
-    value: Any, path: tuple[str | int, ...], budget: Iterator[int]
-) -> Any:
+def _from_json(value: Any, path: tuple[str | int, ...], budget: Iterator[int]) -> Any:
     if len(path) > LEVELS_MAX:
         raise UnfitValueError(f"is nested more than {LEVELS_MAX} levels deep", path)
     if next(budget, None) is None:

@@ -61,9 +61,7 @@ def _added_variable(variable: Variable) -> list[Text]:
     return [_compatible("added, with a default")]
 
 
-def _variable_changes(  # noqa: C901 - one line for each thing that can differ
-    before: Variable, after: Variable
-) -> Iterator[Text]:
+def _variable_changes(before: Variable, after: Variable) -> Iterator[Text]:
     if before.type != after.type:
         text = f"type changed from {before.type} to {after.type}"
         yield text, after.type != "any"

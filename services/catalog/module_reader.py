@@ -40,6 +40,9 @@ _LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
+_UNLESS_SAID: Final = False
+"""Neither premium nor shown to others: what is not said takes nothing away and gives nothing."""
+
 T = TypeVar("T")
 
 
@@ -103,9 +106,9 @@ def read_module(directory_name: str, files: Mapping[str, bytes]) -> ModuleRead |
         require_credit_purchases=_given(
             yaml.require_credit_purchases,
             metadata.require_credit_purchases,
-            False,  # noqa: FBT003
+            _UNLESS_SAID,
         ),
-        public_access=_given(yaml.public_access, metadata.public_access, False),  # noqa: FBT003
+        public_access=_given(yaml.public_access, metadata.public_access, _UNLESS_SAID),
         documentation=yaml.documentation or metadata.documentation or None,
         tags=_given(yaml.tags, metadata.tags, ()),
         dependencies=metadata.dependencies or (),

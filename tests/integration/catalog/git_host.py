@@ -77,7 +77,7 @@ class GitHost:
 
 
 @contextmanager
-def serve(root: Path) -> Iterator[GitHost]:  # noqa: C901 - a server in one piece
+def serve(root: Path) -> Iterator[GitHost]:
     """Run a host for as long as the block lasts; it answers at once unless `answers` is cleared."""
     host = GitHost(root)
     host.answers.set()
