@@ -54,7 +54,7 @@ def holds(condition: str, variable: str, value: Any) -> bool | None:
     try:
         if not is_decidable(condition, variable):
             return None
-        return truth(_Evaluation(variable, value).of(parse(condition), {}))
+        return truth(_Evaluation(value).of(parse(condition), {}))
     except (FailedError, UndecidedError, NotUnderstoodError):
         return None
 
@@ -101,8 +101,7 @@ def _is_closed(expression: Expression, variable: str, bound: frozenset[str]) -> 
 class _Evaluation:
     """One evaluation, with what it may still spend."""
 
-    def __init__(self, variable: str, value: Any) -> None:
-        self._variable = variable
+    def __init__(self, value: Any) -> None:
         self._value = value
         self._steps = STEPS_MAX
         self._characters = TEXT_BUDGET
