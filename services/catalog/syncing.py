@@ -81,7 +81,7 @@ class Syncing:
 
     def _clear_work_dir(self) -> None:
         """Remove what an earlier process left behind."""
-        self._settings.work_dir.mkdir(parents=True, exist_ok=True)
+        self._settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._settings.work_dir.glob(f"{_FOLDER_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
 
