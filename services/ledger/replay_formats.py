@@ -45,8 +45,11 @@ def render(result: ReplayResult, form: Format) -> bytes:
 def summary(result: ReplayResult) -> str:
     """Return what was checked and what differs, in lines for people."""
     settlements = result.totals.total.settlements
-    wallets = result.totals.wallets
-    lines = [f"{result.chain.events} facts of {wallets} wallets, {settlements} settlements"]
+    lines = [
+        f"facts: {result.chain.events}",
+        f"wallets: {result.totals.wallets}",
+        f"settlements: {settlements}",
+    ]
     if result.chain.first_bad is not None:
         bad = result.chain.first_bad
         lines.append(f"the chain is broken at {bad.stream} {bad.version}: {bad.problem}")
