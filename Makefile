@@ -18,9 +18,9 @@ help: ## list the targets
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Tollgate needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Choose one with PYTHON=…"; exit 1; }
+		{ echo "Tollgate needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Choose one with PYTHON=…" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-		{ echo "$(PYTHON) cannot make an environment; on Debian it needs the package python3-venv."; rm -rf $(VENV); exit 1; }
+		{ echo "$(PYTHON) cannot make an environment; on Debian it needs the package python3-venv." >&2; rm -rf $(VENV); exit 1; }
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install "uv==$(UV_VERSION)"
 	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .

@@ -14,7 +14,7 @@ def lacking(tool: str, why: str) -> NoReturn:
 
     So a developer's machine may lack it, and CI may not.
     """
-    required = os.environ.get("TOLLGATE_REQUIRE", "").split(",")
+    required = {name.strip() for name in os.environ.get("TOLLGATE_REQUIRE", "").split(",")}
     if tool in required or "all" in required:
         pytest.fail(f"TOLLGATE_REQUIRE asks for {tool}: {why}", pytrace=False)
     pytest.skip(f"needs {tool}: {why}")
