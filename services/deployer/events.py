@@ -35,7 +35,11 @@ class Source(Value, frozen=True, kw_only=True):
 
 
 class HoldRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="hold_requested"):
-    """A deployment was asked for and is valid; the ledger is asked to hold its price."""
+    """A deployment was asked for and is valid; the ledger is asked to hold its price.
+
+    `variables` are those that were given, `terraform_variables` what Terraform gets: these and the
+    module's defaults. Both are ciphertext.
+    """
 
     user_id: str
     build_id: str
@@ -49,6 +53,7 @@ class HoldRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="hol
     premium: bool
     source: Source
     variables: str
+    terraform_variables: str
     sensitive: tuple[str, ...]
     requested_at: datetime
     expires_at: datetime

@@ -5,7 +5,7 @@ from typing import Any
 from contracts.catalog.v1 import Definition
 from contracts.gateway import v1 as gateway
 from contracts.ledger import v1 as ledger
-from contracts.variables import check_variables
+from contracts.variables import check_variables, effective_values
 from runtime.sealing import DataKey, SealingError
 from services.deployer.decider import Queue, Refuse, Request
 from services.deployer.events import HoldRequested, Problem, Source
@@ -30,7 +30,7 @@ def gate(
     if version is None:
         return _refuse(request, "UNKNOWN_VERSION", "the module has no such version")
     values = _values(request, key)
-    if values is None:
+    if key is None or values is None:
         return _refuse(request, "UNREADABLE_VARIABLES", "the variables cannot be opened")
     definition = version.read()
     problems = check_variables(definition.variables, values)
@@ -45,7 +45,8 @@ def gate(
             detail=f"{len(errors)} of the variables are not as the module needs them",
             errors=errors,
         )
-    return Request(accepted=_accepted(request, module, version, definition))
+    given = key.encrypt_json(effective_values(definition.variables, values))
+    return Request(accepted=_accepted(request, module, version, definition, given))
 
 
 def _refuse(request: gateway.DeploymentRequested, code: str, detail: str) -> Refuse:
@@ -67,6 +68,7 @@ def _accepted(
     module: Module,
     version: ModuleVersion,
     definition: Definition,
+    terraform_variables: str,
 ) -> HoldRequested:
     return HoldRequested(
         user_id=request.user_id,
@@ -81,6 +83,7 @@ def _accepted(
         premium=definition.require_credit_purchases,
         source=Source(archive_digest=version.archive_digest, archive_folder=version.archive_folder),
         variables=request.variables,
+        terraform_variables=terraform_variables,
         sensitive=tuple(v.name for v in definition.variables if v.sensitive),
         requested_at=request.requested_at,
         expires_at=request.expires_at,

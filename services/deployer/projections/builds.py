@@ -70,7 +70,7 @@ async def _queue(
         fact.action,
         request.source.archive_digest,
         request.source.archive_folder,
-        request.variables,
+        request.terraform_variables,
         list(request.sensitive),
         change.at,
     )

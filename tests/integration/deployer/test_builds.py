@@ -230,3 +230,25 @@ class TestWithoutTerraform:
         told = await deployer.last_fact(deployment_id)
         assert '"code":"TERRAFORM_NOT_FOUND"' in told
         assert '"platform_fault":true' in told
+
+
+async def test_terraform_gets_the_defaults_that_the_module_is_published_with(
+    deployer: Deployer, tmp_path: Path
+) -> None:
+    folder = module(
+        tmp_path / "defaults",
+        """
+        variable "region" { default = "terraforms-own" }
+        resource "terraform_data" "told" {
+          provisioner "local-exec" {
+            command = "echo the region is ${var.region}"
+          }
+        }
+        """,
+    )
+    region = Variable(
+        name="region", type="string", description="", required=False, default="as-published"
+    )
+    deployment_id = await deploy(deployer, folder, {}, variables=(region,))
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    assert "the region is as-published" in await deployer.log(deployment_id)
