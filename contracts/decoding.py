@@ -54,7 +54,7 @@ class Registry:
         )
         self._steps = {step.old.type_name(): step for step in steps}
         self._envelopes: dict[str, Any] = {
-            name: Envelope[cls]  # type: ignore[valid-type]
+            name: Envelope[cls]  # type: ignore[valid-type]  # known only at run time
             for name, cls in self.events.items()
         }
 

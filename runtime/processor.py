@@ -17,16 +17,7 @@ import structlog
 
 from contracts.events import RequestRefused
 from runtime.clock import Clock
-from runtime.inbox import (
-    PATIENCE,
-    Delivery,
-    HeldBack,
-    Turn,
-    seen_by,
-    set_aside,
-    streams_of,
-    turn,
-)
+from runtime.inbox import PATIENCE, Delivery, HeldBack, Turn, seen_by, set_aside, streams_of, turn
 from runtime.metrics import BATCH_SIZE, MESSAGES
 from runtime.projector import Projection
 from runtime.refusal import Refusal

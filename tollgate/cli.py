@@ -25,4 +25,4 @@ def main() -> NoReturn:
 
 def _do_without(package: str) -> None:
     """Have imports of an optional package fail: it is for terminals, and costs 4 MiB a process."""
-    sys.modules.setdefault(package, None)  # type: ignore[arg-type]
+    sys.modules.setdefault(package, None)  # type: ignore[arg-type]  # None is how
