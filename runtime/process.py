@@ -35,6 +35,7 @@ from runtime.work import Handlers
 DATABASE_RETRY_SECONDS: Final = 0.2
 STATEMENT_SECONDS_MAX: Final = 30
 IDLE_IN_TRANSACTION_SECONDS_MAX: Final = 15
+CANCEL_AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -236,11 +237,11 @@ async def _drain(
     running.stopping.set()
     log = structlog.get_logger()
     log.info("service.draining")
-    for task in (bus, stop, *tasks):
-        task.cancel()
     try:
         async with asyncio.timeout(running.settings.drain_seconds):
-            await asyncio.gather(bus, stop, *tasks, return_exceptions=True)
+            for task in (stop, *tasks):
+                task.cancel()
+            await asyncio.gather(_cancel_until_ended(bus), asyncio.wait({stop, *tasks}))
             if running.bus.connected:
                 while await running.relay.relay_once():
                     pass
@@ -256,6 +257,17 @@ async def _drain(
     except Exception as error:  # noqa: BLE001 - nothing is left to lose
         log.warning("bus.close_failed", error=repr(error))
     log.info("service.stopped")
+
+
+async def _cancel_until_ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended.
+
+    Once is not enough: `asyncio.wait_for`, which nats-py is full of, swallows a cancellation that
+    comes in the moment in which what it waits for is done (fixed in Python 3.12).
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _live_on_bus(running: Running) -> None:
