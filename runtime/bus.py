@@ -1,8 +1,8 @@
-"""The bus as a service uses it: publish with an acknowledgement, fetch in order, see it is well.
+"""The bus as a service uses it: publish with an acknowledgement, pull in order, see it is well.
 
-FastStream holds the connection and the service's life on it. Facts are fetched by a loop of our
-own, because its batch subscriber waits for a full batch or a time-out, and its other one handles
-messages in any order; see docs/adr/0003.
+FastStream holds the connection and the service's life on it. Facts are pulled by a loop of our own
+(`runtime.pull`), because its batch subscriber waits for a full batch or a time-out, and its other
+one handles messages in any order; see docs/adr/0003.
 """
 
 import asyncio
@@ -16,19 +16,16 @@ from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from contracts.subjects import stream_of_subject
 from runtime.bus_topology import inbox_prefix
 from runtime.ids import new_id
-from runtime.metrics import CONSUMER_FAILURES
+from runtime.pull import Pull
 from runtime.store import OutboxRow
 
 PUBLISH_TIMEOUT_SECONDS: Final = 5.0
-FETCH_MAX: Final = 500
-FETCH_SECONDS: Final = 5.0
 CONSUMER_CHECK_SECONDS: Final = 10.0
 ALREADY_IN_BATCH_OR_STREAM: Final = 10201
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -141,27 +138,9 @@ class Bus:
     ) -> None:
         """Hand over the messages of our durable consumer, in the order of the stream, for ever.
 
-        The consumer is only bound to, never made. While it is away, or the server is, nothing is
-        asked in haste.
+        The consumer is only bound to, never made.
         """
-        subscription = await self.jetstream.pull_subscribe_bind(self.service, stream=stream)
-        failures = 0
-        while True:
-            beat()
-            try:
-                messages = await subscription.fetch(FETCH_MAX, timeout=FETCH_SECONDS)
-                failures = 0
-            except TimeoutError:
-                continue
-            except NatsError as error:
-                failures += 1
-                CONSUMER_FAILURES.labels(stream=stream).inc()
-                structlog.get_logger().warning("bus.fetch_failed", stream=stream, error=repr(error))
-                jitter = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-                await asyncio.sleep(min(10.0, 0.1 * 2**failures) * jitter)
-                continue
-            for message in messages:
-                await take(message)
+        await Pull(self.client, stream=stream, durable=self.service, take=take, beat=beat).run()
 
     async def missing_consumers(self, streams: Sequence[str]) -> list[str]:
         """Return those of our consumers that the server does not have."""

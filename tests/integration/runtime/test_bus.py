@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import NoStreamResponseError
@@ -153,6 +154,37 @@ async def test_the_connection_outlives_a_server_that_is_away_for_a_while(
             revived.wait()
     finally:
         await bus.close()
+
+
+async def test_consuming_goes_on_after_the_server_was_killed(servers: Servers) -> None:
+    bus = Bus(service="counter", url=servers.nats.url, user=NATS_ADMIN, password=PASSWORD)
+    await bus.connect()
+    taken: list[bytes] = []
+
+    async def take(message: Msg) -> None:
+        taken.append(message.data)
+        await message.ack()
+
+    await migrate_bus(bus.client, counter.TOPOLOGY)
+    consuming = asyncio.create_task(bus.consume(ASKER_STREAM, take, beat=lambda: None))
+    before, after = ask(), ask()
+    revived = None
+    try:
+        await bus.publish(before)
+        servers.nats.child.process.kill()
+        servers.nats.child.process.wait()
+        revived = _restart(servers)
+        await _until_published(bus, after)
+        async with asyncio.timeout(BOUND_SECONDS):
+            while {before.body.encode(), after.body.encode()} - set(taken):
+                await asyncio.sleep(0.05)
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+        await bus.close()
+        if revived is not None:
+            revived.kill()
+            revived.wait()
 
 
 async def _until_published(bus: Bus, row: OutboxRow) -> None:
