@@ -1,0 +1,54 @@
+"""Build logs: chunks as they come from the bus, and as they are read back.
+
+A chunk's place is its build and the offset of its first byte, so a chunk that comes twice, or
+late, has one place all the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contracts.deployer.logs import LogChunk
+from runtime.connection import Connection
+
+_INSERT = """
+    insert into log_chunks (build_id, start, stop, deployment_id, body, final, at)
+    values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (build_id, start) do update
+    set stop = excluded.stop, body = excluded.body, final = log_chunks.final or excluded.final
+    where log_chunks.stop < excluded.stop or (excluded.final and not log_chunks.final)"""
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """Bytes `start` up to, not including, `stop` of a build's log; nothing follows a final one."""
+
+    start: int
+    stop: int
+    body: bytes
+    final: bool
+
+
+async def on_log_chunks(connection: Connection, chunks: Sequence[LogChunk]) -> None:
+    """Keep chunks, whatever of them was kept before."""
+    rows = []
+    for chunk in chunks:
+        body = chunk.text.encode()
+        stop = chunk.offset + len(body)
+        place = (chunk.build_id, chunk.offset, stop, chunk.deployment_id)
+        rows.append((*place, body, chunk.final, chunk.at))
+    await connection.executemany(_INSERT, rows)
+
+
+async def read_chunks(
+    connection: Connection, build_id: str, after: int, limit: int
+) -> list[StoredChunk]:
+    """Return chunks that hold bytes from offset `after` on, in order."""
+    rows = await connection.fetch(
+        """select start, stop, body, final from log_chunks
+           where build_id = $1 and (stop > $2 or (final and stop >= $2))
+           order by start limit $3""",
+        build_id,
+        after,
+        limit,
+    )
+    return [StoredChunk(**dict(row)) for row in rows]

@@ -1,0 +1,147 @@
+"""Requests, and how they were answered.
+
+Everything that a request causes carries its id as correlation id, so an answer is known by that,
+and by being of a kind that answers this kind of request.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from contracts.catalog.v1 import SyncFinished
+from contracts.deployer.v1 import (
+    DeploymentCancelled,
+    DeploymentFailed,
+    DeploymentQueued,
+    DeploymentRefused,
+    DeploymentSucceeded,
+    DeploymentTimedOut,
+)
+from contracts.envelope import Envelope
+from contracts.events import RequestRefused
+from contracts.ledger.v1 import CreditsAdjusted, CreditsAwarded, CreditsPurchased
+from runtime.projector import Change
+from runtime.store import Recorded
+from services.gateway.events import (
+    AdjustmentAsked,
+    AwardAsked,
+    CancelAsked,
+    DeploymentAsked,
+    PurchaseAsked,
+    SyncAsked,
+)
+from services.gateway.projections.statements import SqlProjection, Statement, id_in
+
+_ASKED = """
+    insert into requests (request_id, kind, requested_by, resource_id, status, requested_at,
+                          expires_at)
+    values ($1, $2, $3, $4, 'PENDING', $5, $6)
+    on conflict (request_id) do nothing"""
+_DONE = """
+    update requests set status = 'DONE', resource_id = $3, ended_at = $4
+    where request_id = $1 and kind = $2 and status = 'PENDING'"""
+_REFUSED = """
+    update requests set status = 'REFUSED', problem = $2, ended_at = $3
+    where request_id = $1 and status = 'PENDING'"""
+_CANCEL_ENDED = """
+    update requests set status = 'DONE', ended_at = $2
+    where resource_id = $1 and kind = 'cancel' and status = 'PENDING'"""
+
+ENDS: Final = (DeploymentSucceeded, DeploymentFailed, DeploymentCancelled, DeploymentTimedOut)
+"""After these there is nothing left to cancel."""
+
+
+def _statements(change: Change) -> Iterator[Statement]:
+    if isinstance(change, Recorded):
+        kind = _asked(change.fact)
+        if kind is not None:
+            request_id = id_in(change.stream)
+            resource_id = _resource(change.fact, request_id)
+            head = (request_id, kind, change.actor, resource_id)
+            yield _ASKED, (*head, change.at, change.fact.expires_at)
+        return
+    event = change.data
+    answer = _answer(change)
+    if answer is not None:
+        yield _DONE, (change.correlationid, *answer, change.time)
+    problem = problem_of(event)
+    if problem is not None:
+        yield _REFUSED, (change.correlationid, json.dumps(problem), change.time)
+    if isinstance(event, ENDS):
+        yield _CANCEL_ENDED, (event.deployment_id, change.time)
+
+
+def _asked(fact: Any) -> str | None:
+    match fact:
+        case DeploymentAsked():
+            return "deployment"
+        case CancelAsked():
+            return "cancel"
+        case SyncAsked():
+            return "sync"
+        case AwardAsked():
+            return "award"
+        case AdjustmentAsked():
+            return "adjustment"
+        case PurchaseAsked():
+            return "purchase"
+        case _:
+            return None
+
+
+def _resource(fact: Any, request_id: str) -> str:
+    """Return what the request is about, as far as it is known before the answer."""
+    match fact:
+        case DeploymentAsked(deployment_id=deployment_id):
+            return deployment_id
+        case CancelAsked(deployment_id=deployment_id):
+            return deployment_id
+        case SyncAsked(sync_id=sync_id):
+            return sync_id
+        case _:
+            return request_id
+
+
+def _answer(change: Envelope[Any]) -> tuple[str, str] | None:
+    """Return which kind of request a message answers well, and the id of what came of it."""
+    match change.data:
+        case DeploymentQueued(deployment_id=deployment_id):
+            return "deployment", deployment_id
+        case CreditsAwarded(lot=lot):
+            return "award", lot.lot_id
+        case CreditsPurchased(lot=lot):
+            return "purchase", lot.lot_id
+        case CreditsAdjusted():
+            return "adjustment", change.id
+        case SyncFinished(sync_id=sync_id):
+            return "sync", sync_id
+        case _:
+            return None
+
+
+def problem_of(event: Any) -> dict[str, Any] | None:
+    """Return why a request is refused, where the event says so: code, detail, errors, members."""
+    match event:
+        case DeploymentRefused():
+            return {
+                "code": event.code,
+                "detail": event.detail,
+                "errors": [each.model_dump() for each in event.errors],
+                "members": {
+                    name: value
+                    for name in ("required", "available")
+                    if (value := getattr(event, name)) is not None
+                },
+            }
+        case RequestRefused():
+            return {
+                "code": event.code,
+                "detail": event.detail,
+                "errors": [each.model_dump() for each in event.errors],
+                "members": dict(event.details),
+            }
+        case _:
+            return None
+
+
+REQUESTS = SqlProjection("requests", _statements)

@@ -1,0 +1,179 @@
+"""Wallets: the balance now, each lot, and the history from which both can be checked."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from contracts.envelope import Envelope
+from contracts.ledger.v1 import (
+    CreditsAdjusted,
+    CreditsAwarded,
+    CreditsExpired,
+    CreditsPurchased,
+    Hold,
+    HoldPlaced,
+    HoldReleased,
+    HoldSettled,
+    Lot,
+    Slice,
+    WalletEvent,
+)
+from runtime.projector import Change
+from services.gateway.projections.statements import SqlProjection, Statement
+
+_BALANCE = """
+    insert into wallets (user_id, awarded, purchased, awarded_held, purchased_held, sequence,
+                         changed_at)
+    values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (user_id) do update
+    set awarded = excluded.awarded, purchased = excluded.purchased,
+        awarded_held = excluded.awarded_held, purchased_held = excluded.purchased_held,
+        sequence = excluded.sequence, changed_at = excluded.changed_at
+    where wallets.sequence < excluded.sequence"""
+_HISTORY = """
+    insert into credit_history (user_id, sequence, id, at, type, credits, awarded_delta,
+                                purchased_delta, awarded, purchased, awarded_held, purchased_held,
+                                deployment_id, lot_id, reason, actor)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    on conflict (user_id, sequence) do nothing"""
+_LOT = """
+    insert into lots (lot_id, user_id, kind, credits, remaining, held, expired, price_minor,
+                      currency, source, reason, granted_by, granted_at, expires_at)
+    values ($1, $2, $3, $4, $4, 0, 0, $5, $6, $7, $8, $9, $10, $11)
+    on conflict (lot_id) do nothing"""
+_MOVE = """
+    update lots set remaining = remaining - $2, held = held + $3, expired = expired + $4
+    where lot_id = $1"""
+_HOLD = """
+    insert into holds (hold_id, deployment_id, user_id, status, cost, awarded_part, purchased_part,
+                       placed_at)
+    values ($1, $2, $3, 'HELD', $4, $5, $6, $7)
+    on conflict (hold_id) do nothing"""
+_HOLD_ENDED = "update holds set status = $2, ended_at = $3, reason = $4 where hold_id = $1"
+
+Line = tuple[str, int, int, int, str | None, str | None, str | None, str | None]
+"""Type, credits, awarded and purchased delta, deployment, lot, reason, actor."""
+
+
+def _statements(change: Change) -> Iterator[Statement]:
+    if not isinstance(change, Envelope) or not isinstance(change.data, WalletEvent):
+        return
+    event = change.data
+    balance = (
+        event.balance.awarded,
+        event.balance.purchased,
+        event.balance.awarded_held,
+        event.balance.purchased_held,
+    )
+    yield _BALANCE, (event.user_id, *balance, change.sequence, change.time)
+    line = history_line(event)
+    if line is not None:
+        kind, credits_moved, awarded, purchased, *rest = line
+        numbers = (credits_moved, awarded, purchased, *balance)
+        head = (event.user_id, change.sequence, change.id, change.time, kind)
+        yield _HISTORY, (*head, *numbers, *rest)
+    yield from _lots(event)
+    yield from _holds(event, change)
+
+
+def history_line(event: WalletEvent) -> Line | None:
+    """Return the line of history that a wallet's message is, or nothing.
+
+    `credits` is what the line is about, with the sign that it has for the user. The deltas are of
+    the balance: a hold and a release move no credits, so theirs are 0.
+    """
+    match event:
+        case CreditsAwarded(lot=lot):
+            return (
+                *("AWARD", lot.credits, lot.credits, 0),
+                *(None, lot.lot_id, event.reason, event.awarded_by),
+            )
+        case CreditsPurchased(lot=lot):
+            return (
+                *("PURCHASE", lot.credits, 0, lot.credits),
+                *(None, lot.lot_id, lot.source, event.recorded_by),
+            )
+        case HoldPlaced(hold=hold):
+            return ("HOLD", -hold.cost, 0, 0, hold.deployment_id, None, hold.module_name, None)
+        case HoldReleased(hold=hold):
+            return ("RELEASE", hold.cost, 0, 0, hold.deployment_id, None, event.reason, None)
+        case HoldSettled(hold=hold):
+            parts = (-hold.cost, -hold.awarded_credits, -hold.purchased_credits)
+            return ("SPEND", *parts, hold.deployment_id, None, hold.module_name, None)
+        case CreditsExpired():
+            return _gone("EXPIRY", event.slices, event.lot_id, None, None)
+        case CreditsAdjusted():
+            return _gone("ADJUSTMENT", event.slices, None, event.reason, event.adjusted_by)
+        case _:
+            return None
+
+
+def _gone(
+    kind: str, slices: Iterable[Slice], lot_id: str | None, reason: str | None, actor: str | None
+) -> Line:
+    purchased = awarded = 0
+    for each in slices:
+        if each.lot_kind == "purchase":
+            purchased += each.end - each.start
+        else:
+            awarded += each.end - each.start
+    return (kind, -(awarded + purchased), -awarded, -purchased, None, lot_id, reason, actor)
+
+
+def _lots(event: WalletEvent) -> Iterator[Statement]:
+    match event:
+        case CreditsAwarded(lot=lot):
+            yield _granted(event.user_id, lot, event.reason, event.awarded_by)
+        case CreditsPurchased(lot=lot):
+            yield _granted(event.user_id, lot, None, event.recorded_by)
+        case HoldPlaced(hold=hold):
+            yield from (_moved(lot_id, held=n) for lot_id, n in _by_lot(hold.slices))
+        case HoldReleased(hold=hold):
+            yield from (_moved(lot_id, held=-n) for lot_id, n in _by_lot(hold.slices))
+        case HoldSettled(hold=hold):
+            yield from (_moved(lot_id, held=-n, spent=n) for lot_id, n in _by_lot(hold.slices))
+        case CreditsExpired(slices=slices):
+            yield from (_moved(lot_id, spent=n, expired=n) for lot_id, n in _by_lot(slices))
+        case CreditsAdjusted(slices=slices):
+            yield from (_moved(lot_id, spent=n) for lot_id, n in _by_lot(slices))
+        case _:
+            return
+
+
+def _granted(user_id: str, lot: Lot, reason: str | None, granted_by: str) -> Statement:
+    price = (lot.price_minor, lot.currency, lot.source, reason, granted_by)
+    return _LOT, (
+        *(lot.lot_id, user_id, lot.kind, lot.credits),
+        *price,
+        *(lot.granted_at, lot.expires_at),
+    )
+
+
+def _moved(lot_id: str, *, held: int = 0, spent: int = 0, expired: int = 0) -> Statement:
+    return _MOVE, (lot_id, spent, held, expired)
+
+
+def _by_lot(slices: Iterable[Slice]) -> list[tuple[str, int]]:
+    credits_by_lot: Counter[str] = Counter()
+    for each in slices:
+        credits_by_lot[each.lot_id] += each.end - each.start
+    return sorted(credits_by_lot.items())
+
+
+def _holds(event: WalletEvent, change: Envelope[WalletEvent]) -> Iterator[Statement]:
+    match event:
+        case HoldPlaced(hold=hold):
+            yield _HOLD, _hold_values(hold)
+        case HoldSettled(hold=hold):
+            yield _HOLD_ENDED, (hold.hold_id, "SETTLED", event.settled_at, None)
+        case HoldReleased(hold=hold, reason=reason):
+            yield _HOLD_ENDED, (hold.hold_id, "RELEASED", change.time, reason)
+        case _:
+            return
+
+
+def _hold_values(hold: Hold) -> tuple[object, ...]:
+    parts = (hold.cost, hold.awarded_credits, hold.purchased_credits)
+    return (hold.hold_id, hold.deployment_id, hold.user_id, *parts, hold.placed_at)
+
+
+WALLETS = SqlProjection("wallets", _statements)

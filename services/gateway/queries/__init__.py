@@ -1,0 +1,1 @@
+"""What the API reads, each with its SQL."""

@@ -1,0 +1,134 @@
+"""Deployments, their builds and statuses."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from runtime.connection import Connection
+
+_DEPLOYMENT = """
+    select d.deployment_id as id, d.user_id, d.module_id, d.module_name,
+           d.module_version as version, d.partner_id, d.project, d.variables, d.credit_cost,
+           d.awarded_part, d.purchased_part, d.status, d.owns_resources, d.error, d.outputs,
+           d.created_at, d.updated_at, k.wrapped as data_key
+    from deployments d left join data_keys k on k.id = d.deployment_id"""
+
+
+async def deployment_by_id(connection: Connection, deployment_id: str) -> dict[str, Any] | None:
+    """Return a deployment with its encrypted values and the wrapped key to them, or nothing."""
+    row = await connection.fetchrow(f"{_DEPLOYMENT} where d.deployment_id = $1", deployment_id)
+    return None if row is None else {**dict(row), "error": _loaded(row["error"])}
+
+
+async def list_deployments(
+    connection: Connection,
+    *,
+    user_id: str | None,
+    search: str | None,
+    status: str | None,
+    module_id: str | None,
+    project: str | None,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return deployments, the newest first: of one user, or of all without one.
+
+    `search` is part of an id, of a module's name, of a status or of the user's address.
+    """
+    rows = await connection.fetch(
+        """select d.deployment_id as id, d.user_id, a.email as user_email, d.module_id,
+                  d.module_name, d.module_version as version, d.project, d.status, d.credit_cost,
+                  d.awarded_part, d.purchased_part, d.error, d.created_at, d.updated_at
+           from deployments d left join accounts a using (user_id)
+           where ($1::text is null or d.user_id = $1)
+             and ($2::text is null
+                  or position(lower($2) in d.deployment_id) > 0
+                  or position(lower($2) in lower(d.module_name)) > 0
+                  or position(lower($2) in lower(d.status)) > 0
+                  or position(lower($2) in lower(a.email)) > 0)
+             and ($3::text is null or d.status = $3)
+             and ($4::text is null or d.module_id = $4)
+             and ($5::text is null or d.project = $5)
+             and ($6::timestamptz is null or (d.created_at, d.deployment_id) < ($6, $7))
+           order by d.created_at desc, d.deployment_id desc limit $8""",
+        user_id,
+        search,
+        status,
+        module_id,
+        project,
+        *(after or (None, None)),
+        limit,
+    )
+    return [{**dict(row), "error": _loaded(row["error"])} for row in rows]
+
+
+async def statuses_of(connection: Connection, deployment_id: str) -> list[dict[str, Any]]:
+    """Return each status a deployment had, the first first; 200 at most."""
+    rows = await connection.fetch(
+        """select status, at, build_id from deployment_statuses
+           where deployment_id = $1 order by sequence limit 200""",
+        deployment_id,
+    )
+    return [dict(row) for row in rows]
+
+
+async def builds_of(connection: Connection, deployment_id: str) -> list[dict[str, Any]]:
+    """Return a deployment's builds, the first first; 200 at most."""
+    rows = await connection.fetch(
+        """select build_id as id, action, status, executor, created_at, started_at, finished_at,
+                  error
+           from builds where deployment_id = $1 order by created_at, build_id limit 200""",
+        deployment_id,
+    )
+    return [{**dict(row), "error": _loaded(row["error"])} for row in rows]
+
+
+async def last_hold_of(connection: Connection, deployment_id: str) -> dict[str, Any] | None:
+    """Return the latest hold of a deployment, and how it ended if it has."""
+    row = await connection.fetchrow(
+        """select status, cost, awarded_part, purchased_part, placed_at, ended_at, reason
+           from holds where deployment_id = $1 order by placed_at desc, hold_id desc limit 1""",
+        deployment_id,
+    )
+    return None if row is None else dict(row)
+
+
+async def queue_place(connection: Connection, deployment_id: str) -> int:
+    """Return how many builds were queued before a deployment's and still wait, plus one."""
+    place: int = await connection.fetchval(
+        """select count(*) + 1 from builds b, builds mine
+           where mine.deployment_id = $1 and mine.status = 'QUEUED' and b.status = 'QUEUED'
+             and (b.created_at, b.build_id) < (mine.created_at, mine.build_id)""",
+        deployment_id,
+    )
+    return place
+
+
+async def build_of(
+    connection: Connection, deployment_id: str, build_id: str | None
+) -> dict[str, Any] | None:
+    """Return a build of a deployment: the one that is named, or the latest; else nothing."""
+    row = await connection.fetchrow(
+        """select build_id as id, status, finished_at from builds
+           where deployment_id = $1 and ($2::text is null or build_id = $2)
+           order by created_at desc, build_id desc limit 1""",
+        deployment_id,
+        build_id,
+    )
+    return None if row is None else dict(row)
+
+
+async def counts_of(connection: Connection, user_id: str) -> tuple[int, int]:
+    """Return how many deployments a user ever had, and how many own resources now."""
+    row = await connection.fetchrow(
+        """select coalesce((select deployments from deployment_counts
+                            where kind = 'user' and key = $1), 0) as lifetime,
+                  (select count(*) from deployments
+                   where user_id = $1 and owns_resources) as active""",
+        user_id,
+    )
+    return (0, 0) if row is None else (row["lifetime"], row["active"])
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
