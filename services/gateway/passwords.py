@@ -1,0 +1,72 @@
+"""Passwords: hashed by argon2id, off the event loop, a few at a time.
+
+A hash costs 19 MiB and about 25 ms (OWASP's second recommendation), so no more than two are made
+at once, whoever asks.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+T = TypeVar("T")
+
+AT_ONCE_MAX: Final = 2
+WAITING_MAX: Final = 64
+PASSWORD_LENGTH_MIN: Final = 8
+PASSWORD_LENGTH_MAX: Final = 256
+
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+class BusyError(Exception):
+    """Too many passwords wait to be checked."""
+
+
+class Passwords:
+    """Hashes and checks passwords."""
+
+    def __init__(self) -> None:
+        self._room = asyncio.Semaphore(AT_ONCE_MAX)
+        self._waiting = 0
+        self._nobodys: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """Return a password's hash; `BusyError` where too many wait."""
+        return await self._in_turn(lambda: _HASHER.hash(password))
+
+    async def is_right(self, password: str, password_hash: str | None) -> bool:
+        """Return whether the password is the one that was hashed.
+
+        Without a hash it takes as long, and is not: so nobody learns who has an account.
+        """
+        if password_hash is None:
+            if self._nobodys is None:
+                self._nobodys = await self.hash("nobody has this password")
+            await self._in_turn(lambda: _verify(self._nobodys or "", password))
+            return False
+        return await self._in_turn(lambda: _verify(password_hash, password))
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise BusyError
+        self._waiting += 1
+        try:
+            async with self._room:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
+
+
+def is_outdated(password_hash: str) -> bool:
+    """Return whether the hash was made with other costs than are used now."""
+    return _HASHER.check_needs_rehash(password_hash)
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(password_hash, password)
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
