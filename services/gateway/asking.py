@@ -1,0 +1,49 @@
+"""Putting a request to another service, and waiting, bounded, for its answer."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from services.gateway.answers import Answer
+from services.gateway.credentials import Principal
+from services.gateway.events import RequestFact
+from services.gateway.gateway import Gateway
+from services.gateway.handlers import Ask
+
+
+async def ask(
+    gateway: Gateway,
+    asker: Principal,
+    request_id: str,
+    fact: RequestFact,
+    *,
+    seen: Mapping[str, int] | None = None,
+    data_key: str | None = None,
+    waits: bool = True,
+) -> Answer:
+    """Return the request as it is answered, or as it stands when that takes too long.
+
+    `seen` are the streams, and how far, that whoever answers must have applied as well. A request
+    that was put before under this id is not put again; its answer is returned.
+    """
+    await gateway.execute(
+        Ask(
+            actor=asker.user_id,
+            correlation_id=request_id,
+            request_id=request_id,
+            fact=fact,
+            seen=dict(seen or {}),
+            data_key=data_key,
+            traceparent=_traceparent(),
+        )
+    )
+    answer = await (gateway.answers.wait(request_id) if waits else gateway.answers.read(request_id))
+    if answer is None:
+        raise LookupError(f"request {request_id} was put and is not there")
+    return answer
+
+
+def _traceparent() -> str | None:
+    """Return the trace that the call in hand belongs to, if it came with one."""
+    text = structlog.contextvars.get_contextvars().get("traceparent")
+    return text if isinstance(text, str) else None

@@ -1,0 +1,87 @@
+"""The parts that the API works with, put together once for a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from runtime.connection import Connection
+from runtime.process import Running, StartError
+from runtime.sealing import DataKey
+from services.gateway.answers import Answers
+from services.gateway.feed import Feed
+from services.gateway.passwords import Passwords
+from services.gateway.settings import GatewaySettings
+from services.gateway.sign_in import Throttle
+from services.gateway.vault import Vault
+from services.gateway.wakes import Wakes
+
+CONNECTION_SECONDS_MAX: Final = 5.0
+EXECUTE_SECONDS_MAX: Final = 8.0
+
+
+@dataclass
+class Gateway:
+    """The running service, and what the API adds to it."""
+
+    running: Running
+    settings: GatewaySettings
+    wakes: Wakes
+    vault: Vault
+    passwords: Passwords
+    throttle: Throttle
+    answers: Answers
+    feed: Feed
+
+    @property
+    def now(self) -> datetime:
+        """The present moment."""
+        return self.running.clock.now()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Give a connection to the database; `TimeoutError` where none is free for too long."""
+        async with self.running.pool.acquire(timeout=CONNECTION_SECONDS_MAX) as connection:
+            yield connection
+
+    async def execute(self, command: Any) -> None:
+        """Carry a command out; raises its `Refusal`."""
+        await self.running.processor.execute(command, timeout_seconds=EXECUTE_SECONDS_MAX)
+
+    async def sequences(self, *streams: str) -> dict[str, int]:
+        """Return how far streams were applied here: our own, or others' that we follow."""
+        async with self.connection() as connection:
+            rows = await connection.fetch(
+                """select stream as name, sequence from inbox_cursors
+                   where stream = any ($1::text[])
+                   union all
+                   select name, sequence from streams where name = any ($1::text[])""",
+                list(streams),
+            )
+        return {row["name"]: row["sequence"] for row in rows if row["sequence"] > 0}
+
+
+def put_together(running: Running, wakes: Wakes) -> Gateway:
+    """Return the API's parts; `StartError` where a setting that it needs is missing."""
+    settings = running.settings
+    if not isinstance(settings, GatewaySettings):
+        raise TypeError("the gateway runs with the gateway's settings")
+    missing = [
+        f"TOLLGATE_{name.upper()}"
+        for name in ("master_key", "catalog_sealing_public_key", "deployer_sealing_public_key")
+        if getattr(settings, name) is None
+    ]
+    if missing or settings.master_key is None:
+        raise StartError(f"not set: {', '.join(missing)}")
+    vault = Vault(DataKey.from_text(settings.master_key.get_secret_value()))
+    return Gateway(
+        running=running,
+        settings=settings,
+        wakes=wakes,
+        vault=vault,
+        passwords=Passwords(),
+        throttle=Throttle(vault),
+        answers=Answers(running.pool, wakes, running.stopping),
+        feed=Feed(running.pool, wakes, running.stopping),
+    )
