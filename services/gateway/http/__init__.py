@@ -1,0 +1,1 @@
+"""The API over HTTP: conventions that hold for every call, and the calls by resource."""

@@ -1,0 +1,106 @@
+"""The application: every call there is, behind one frame."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import ASGIApp
+
+from runtime.processor import OUTAGES, UnavailableError
+from runtime.refusal import Refusal
+from services.gateway.gateway import Gateway
+from services.gateway.http import (
+    credits,  # noqa: A004 - the resource's name
+    deployments,
+    events,
+    health,
+    logs,
+    me,
+    modules,
+    openapi,
+    quotes,
+    requests,
+    revenue,
+    session,
+    settings,
+    syncs,
+    tokens,
+    users,
+)
+from services.gateway.http.cursors import Cursors
+from services.gateway.http.door import Door
+from services.gateway.http.frame import Frame
+from services.gateway.http.problems import problem_response, response_for
+from services.gateway.http.session import is_secure
+from services.gateway.passwords import BusyError
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+VERSION: Final = "1"
+_NO_METHOD: Final = 405
+
+_RESOURCES: Final = (
+    session, users, me, tokens, settings, modules, syncs, credits, quotes, deployments, logs,
+    requests, events, revenue, openapi, health,
+)  # fmt: skip
+
+
+def build_app(gateway: Gateway) -> ASGIApp:
+    """Return the application over a gateway's parts."""
+    app = FastAPI(
+        title="Tollgate",
+        version=VERSION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=BODY_BYTES_MAX,
+    )
+    app.state.gateway = gateway
+    app.state.door = Door(gateway)
+    app.state.cursors = Cursors(gateway.vault.derived("cursors"))
+    for resource in _RESOURCES:
+        app.include_router(resource.router)
+    expected: tuple[type[Exception], ...] = (
+        HTTPException,
+        RequestValidationError,
+        Refusal,
+        BusyError,
+        UnavailableError,
+        TimeoutError,
+        *OUTAGES,
+    )
+    for kind in expected:
+        app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(Exception, _broken)
+    return Frame(app, secure=is_secure(gateway))
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == _NO_METHOD:
+        error.headers = {"Allow": ", ".join(_methods(request))}
+    response = response_for(error, request)
+    if response is None:
+        raise error
+    return response
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    """Say that something is broken, and nothing of what; the frame logs it."""
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    return problem_response("INTERNAL_ERROR", request_id=request_id)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that a path has, over all of its routes."""
+    found: set[str] = set()
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        scope: dict[str, Any] = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            found.add(method)
+    if "GET" in found:
+        found.add("HEAD")
+    return sorted(found)

@@ -1,0 +1,352 @@
+"""Credits: what somebody has, where it came from and went, and what finance does about it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from contracts.types import (
+    WHOLE_NUMBER_MAX,
+    AwardKind,
+    Id,
+    Instant,
+    LotKind,
+    PositiveAmount,
+)
+from services.gateway.asking import ask
+from services.gateway.credentials import Principal
+from services.gateway.events import AdjustmentAsked, AwardAsked, PurchaseAsked, user_stream
+from services.gateway.gateway import Gateway
+from services.gateway.http.access import only, signed_in
+from services.gateway.http.cursors import TIME_AND_ID
+from services.gateway.http.outcomes import PENDING, Pending, conclude
+from services.gateway.http.parameters import (
+    Asker,
+    IdInQuery,
+    Moment,
+    OperationId,
+    TheCursors,
+    TheGateway,
+    ThePaging,
+    moment,
+    period,
+    whose,
+)
+from services.gateway.http.problems import ProblemError, invalid
+from services.gateway.http.route import GatewayRoute
+from services.gateway.http.shapes import Amount, Input, Output, Page, Price, by_time, page
+from services.gateway.queries.credits import (
+    WalletBalance,
+    balance_as_of,
+    balance_of,
+    line_by_id,
+    list_history,
+    list_lots,
+    lot_by_id,
+)
+from services.gateway.queries.settings import current_settings
+from services.gateway.queries.users import exists
+
+router = APIRouter(route_class=GatewayRoute, tags=["Credits"])
+
+WORTH_DOING_FOR: Final = timedelta(minutes=15)
+SEE_ALL: Final = ("finance", "admin")
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+HistoryType = Literal[
+    "AWARD", "PURCHASE", "HOLD", "RELEASE", "SPEND", "REFUND", "EXPIRY", "ADJUSTMENT",
+    "PURCHASE_REFUND", "DISPUTE",
+]  # fmt: skip
+
+
+class Award(Input):
+    """Credits that shall be given for free, and to whom."""
+
+    user_id: Id
+    credits: PositiveAmount
+    reason: Reason
+    kind: AwardKind = "award.admin"
+    expires_at: Instant | None = None
+
+
+class Adjustment(Input):
+    """Credits that shall be taken away: a negative number."""
+
+    user_id: Id
+    credits: Annotated[int, Field(lt=0, ge=-WHOLE_NUMBER_MAX)]
+    reason: Reason
+
+
+class Purchase(Input):
+    """A purchase that was invoiced elsewhere; `reference` is the invoice's."""
+
+    user_id: Id
+    credits: PositiveAmount
+    price: Price
+    reference: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+class Balance(Output):
+    """A wallet's credits. `total` is awarded and purchased, `available` what of it is not held."""
+
+    user_id: str
+    awarded: int
+    purchased: int
+    total: int
+    held: int
+    awarded_held: int
+    purchased_held: int
+    available: int
+    available_purchased: int
+    as_of: datetime
+
+
+class Lot(Output):
+    """Credits that entered at once. `remaining` are those that are not gone, held ones included."""
+
+    id: str
+    user_id: str
+    kind: LotKind
+    credits: int
+    remaining: int
+    held: int
+    price: Amount
+    source: str
+    reason: str | None
+    granted_by: str
+    granted_at: datetime
+    expires_at: datetime | None
+    status: Literal["ACTIVE", "SPENT", "EXPIRED"]
+
+
+class HistoryLine(Output):
+    """One movement. `credits` is what it is about; the deltas are of the balance.
+
+    A HOLD and a RELEASE move nothing in or out, so their deltas are 0; SPEND takes what was held.
+    """
+
+    id: str
+    at: datetime
+    type: HistoryType
+    credits: int
+    awarded_delta: int
+    purchased_delta: int
+    balance_after: int
+    deployment_id: str | None
+    lot_id: str | None
+    reason: str | None
+
+
+@router.get("/api/credits/balance")
+@signed_in
+async def balance(
+    gateway: TheGateway, asker: Asker, user_id: IdInQuery = None, as_of: Moment = None
+) -> Balance:
+    """Read a balance, now or as it was."""
+    owner = whose(asker, user_id, *SEE_ALL)
+    at = moment(as_of, "as_of")
+    async with gateway.connection() as connection:
+        if not await exists(connection, owner):
+            raise ProblemError("NOT_FOUND")
+        found = (
+            await balance_of(connection, owner, gateway.now)
+            if at is None
+            else await balance_as_of(connection, owner, at)
+        )
+    return shown_balance(owner, found)
+
+
+@router.get("/api/credits/lots")
+@signed_in
+async def lots(
+    gateway: TheGateway,
+    asker: Asker,
+    cursors: TheCursors,
+    paging: ThePaging,
+    user_id: IdInQuery = None,
+) -> Page[Lot]:
+    """List lots, the newest first."""
+    owner = whose(asker, user_id, *SEE_ALL)
+    scope = {"list": "lots", "user": owner}
+    async with gateway.connection() as connection:
+        after = cursors.read(scope, paging.cursor, TIME_AND_ID)
+        rows = await list_lots(connection, owner, after, paging.limit + 1)
+    items, cursor = page(
+        rows, limit=paging.limit, cursors=cursors, scope=scope, key=by_time("granted_at"), item=_lot
+    )
+    return Page(items=items, next_cursor=cursor)
+
+
+@router.get("/api/credits/history")
+@signed_in
+async def history(
+    *,
+    gateway: TheGateway,
+    asker: Asker,
+    cursors: TheCursors,
+    paging: ThePaging,
+    user_id: IdInQuery = None,
+    type: Annotated[HistoryType | None, Query()] = None,  # noqa: A002 - the API's name
+    begin: Annotated[Moment, Query(alias="from")] = None,
+    end: Annotated[Moment, Query(alias="to")] = None,
+) -> Page[HistoryLine]:
+    """List all that moved, the newest first."""
+    owner = whose(asker, user_id, *SEE_ALL)
+    scope = {"list": "history", "user": owner, "type": type, "from": begin, "to": end}
+    since, until = period(begin, end)
+    key = cursors.read(scope, paging.cursor, (int,))
+    async with gateway.connection() as connection:
+        rows = await list_history(
+            connection,
+            owner,
+            kind=type,
+            begin=since,
+            end=until,
+            before_sequence=None if key is None else key[0],
+            limit=paging.limit + 1,
+        )
+    items, cursor = page(
+        rows,
+        limit=paging.limit,
+        cursors=cursors,
+        scope=scope,
+        key=lambda row: (row["sequence"],),
+        item=_line,
+    )
+    return Page(items=items, next_cursor=cursor)
+
+
+@router.post("/api/credits/awards", status_code=201, responses=PENDING)
+@only("admin", "finance")
+async def award(
+    body: Award, gateway: TheGateway, asker: Asker, request_id: OperationId
+) -> Lot | Pending:
+    """Give credits for free; never to oneself."""
+    await _check_other(gateway, asker, body.user_id)
+    now = gateway.now
+    if body.expires_at is not None and body.expires_at <= now:
+        raise invalid("/expires_at", "must be after now")
+    asked = AwardAsked(
+        expires_at=now + WORTH_DOING_FOR,
+        user_id=body.user_id,
+        kind=body.kind,
+        credits=body.credits,
+        reason=body.reason,
+        credits_expire_at=body.expires_at,
+    )
+    result: Lot | Pending = await _move(gateway, asker, request_id, asked)
+    return result
+
+
+@router.post("/api/credits/adjustments", status_code=201, responses=PENDING)
+@only("admin", "finance")
+async def adjust(
+    body: Adjustment, gateway: TheGateway, asker: Asker, request_id: OperationId
+) -> HistoryLine | Pending:
+    """Take available credits away; never from oneself."""
+    await _check_other(gateway, asker, body.user_id)
+    asked = AdjustmentAsked(
+        expires_at=gateway.now + WORTH_DOING_FOR,
+        user_id=body.user_id,
+        credits=-body.credits,
+        reason=body.reason,
+    )
+    result: HistoryLine | Pending = await _move(gateway, asker, request_id, asked)
+    return result
+
+
+@router.post("/api/credits/purchases", status_code=201, responses=PENDING)
+@only("admin", "finance")
+async def purchase(
+    body: Purchase, gateway: TheGateway, asker: Asker, request_id: OperationId
+) -> Lot | Pending:
+    """Record a purchase that was invoiced outside Stripe; never for oneself."""
+    await _check_other(gateway, asker, body.user_id)
+    async with gateway.connection() as connection:
+        currency = (await current_settings(connection)).settings.currency
+    if body.price.currency != currency:
+        raise invalid("/price/currency", f"the platform's currency is {currency}")
+    asked = PurchaseAsked(
+        expires_at=gateway.now + WORTH_DOING_FOR,
+        user_id=body.user_id,
+        credits=body.credits,
+        price_minor=body.price.amount_minor,
+        currency=body.price.currency,
+        reference=body.reference,
+    )
+    result: Lot | Pending = await _move(gateway, asker, request_id, asked)
+    return result
+
+
+async def _check_other(gateway: Gateway, asker: Principal, user_id: str) -> None:
+    if user_id == asker.user_id:
+        raise ProblemError("SELF_AWARD")
+    async with gateway.connection() as connection:
+        if not await exists(connection, user_id):
+            error = {"pointer": "/user_id", "message": "is no user", "code": "UNKNOWN_USER"}
+            raise ProblemError("UNKNOWN_USER", errors=[error])
+
+
+async def _move(
+    gateway: Gateway,
+    asker: Principal,
+    request_id: str,
+    asked: AwardAsked | AdjustmentAsked | PurchaseAsked,
+) -> Any:
+    seen = await gateway.sequences("settings", user_stream(asked.user_id))
+    answer = await ask(gateway, asker, request_id, asked, seen=seen)
+    return await conclude(gateway, asker, answer)
+
+
+async def lot_shown(gateway: Gateway, lot_id: str) -> Lot:
+    """Return a lot."""
+    async with gateway.connection() as connection:
+        row = await lot_by_id(connection, lot_id)
+    if row is None:
+        raise ProblemError("NOT_FOUND")
+    return _lot(row)
+
+
+async def line_shown(gateway: Gateway, line_id: str) -> HistoryLine:
+    """Return a line of history."""
+    async with gateway.connection() as connection:
+        row = await line_by_id(connection, line_id)
+    if row is None:
+        raise ProblemError("NOT_FOUND")
+    return _line(row)
+
+
+def shown_balance(user_id: str, balance: WalletBalance) -> Balance:
+    """Return a balance as the API has it."""
+    total = balance.awarded + balance.purchased
+    held = balance.awarded_held + balance.purchased_held
+    return Balance(
+        user_id=user_id,
+        awarded=balance.awarded,
+        purchased=balance.purchased,
+        total=total,
+        held=held,
+        awarded_held=balance.awarded_held,
+        purchased_held=balance.purchased_held,
+        available=total - held,
+        available_purchased=balance.available_purchased,
+        as_of=balance.as_of,
+    )
+
+
+def _lot(row: Mapping[str, Any]) -> Lot:
+    same = (
+        *("id", "user_id", "kind", "credits", "remaining", "held", "source", "reason"),
+        *("granted_by", "granted_at", "expires_at"),
+    )
+    gone = "EXPIRED" if row["expired"] else "SPENT"
+    return Lot(
+        **{name: row[name] for name in same},
+        price=Amount(amount_minor=row["price_minor"], currency=row["currency"]),
+        status="ACTIVE" if row["remaining"] else gone,
+    )
+
+
+def _line(row: Mapping[str, Any]) -> HistoryLine:
+    return HistoryLine(**{name: value for name, value in row.items() if name != "sequence"})

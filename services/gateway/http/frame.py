@@ -1,0 +1,113 @@
+"""What holds for every answer, whoever gives it: a request id, safe headers, and no bare 500."""
+
+import re
+from typing import Any, Final
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runtime.clock import monotonic_seconds
+from runtime.ids import new_id
+from services.gateway.http.problems import problem_response
+
+URI_LENGTH_MAX: Final = 8_000
+_TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "private, no-cache",
+    "Vary": "Cookie, Authorization, Accept",
+}
+
+
+class Frame:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self._app = app
+        self._headers = dict(_HEADERS)
+        if secure:
+            self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call."""
+        if scope["type"] != "http":
+            raise TypeError(f"{scope['type']} is not served here, only HTTP is")
+        request_id = new_id()
+        extra: dict[str, str] = {}
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["headers"] = extra
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope["method"] = "GET"
+        call = _Call(send, {**self._headers, "X-Request-Id": request_id}, extra, is_head=is_head)
+        begun = monotonic_seconds()
+        trace = {"traceparent": text} if (text := _traceparent(scope)) else {}
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **trace):
+            try:
+                await self._answer(scope, receive, call)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told and logged
+                structlog.get_logger().error("http.failed", path=scope["path"], exc_info=error)
+                if call.status is None:
+                    response = problem_response("INTERNAL_ERROR", request_id=request_id)
+                    await response(scope, receive, call.send)
+            finally:
+                took_ms = round((monotonic_seconds() - begun) * 1000, 1)
+                structlog.get_logger().debug(
+                    "http.answered",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=call.status,
+                    took_ms=took_ms,
+                )
+
+    async def _answer(self, scope: Scope, receive: Receive, call: "_Call") -> None:
+        length = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
+        if length > URI_LENGTH_MAX:
+            request_id = scope["state"]["request_id"]
+            await problem_response("URI_TOO_LONG", request_id=request_id)(scope, receive, call.send)
+            return
+        await self._app(scope, receive, call.send)
+
+
+class _Call:
+    """One answer on its way out."""
+
+    def __init__(
+        self, send: Send, headers: dict[str, str], extra: dict[str, str], *, is_head: bool
+    ) -> None:
+        self._send = send
+        self._headers = headers
+        self._extra = extra
+        self._is_head = is_head
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=_with_headers(message))
+            for name, value in (*self._headers.items(), *self._extra.items()):
+                headers.setdefault(name, value)
+        elif self._is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _with_headers(message: Message) -> dict[str, Any]:
+    message["headers"] = list(message.get("headers", []))
+    return message  # type: ignore[return-value]  # a mutable mapping with its headers as a list
+
+
+def _traceparent(scope: Scope) -> str | None:
+    """Return the caller's trace (W3C Trace Context), where the header can be read."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            text = value.decode("latin-1")
+            return text if _TRACEPARENT.fullmatch(text) else None
+    return None

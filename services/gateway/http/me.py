@@ -1,0 +1,139 @@
+"""Oneself."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field, SecretStr
+from starlette.requests import Request
+from starlette.responses import Response
+
+from contracts.types import Role
+from services.gateway.account_rows import Account, account_of, change_profile, repository_of
+from services.gateway.decider.users import ChangeUser
+from services.gateway.gateway import Gateway
+from services.gateway.handlers import UpdateUser
+from services.gateway.http.access import signed_in
+from services.gateway.http.parameters import Asker, TheGateway
+from services.gateway.http.problems import ProblemError
+from services.gateway.http.route import GatewayRoute, etag_of, matches
+from services.gateway.http.session import without_cookie
+from services.gateway.http.shapes import Input, Output, left_out
+from services.gateway.identity import check_name
+from services.gateway.repositories import TOKEN_LENGTH_MAX, check_repository
+
+router = APIRouter(route_class=GatewayRoute, tags=["Users"])
+
+
+class Repository(Output):
+    """Where somebody's modules are; whether there is a token for it, never the token."""
+
+    url: str | None
+    branch: str | None
+    token_configured: bool
+
+
+class RepositoryChange(Input):
+    """What shall be changed of a repository; the token can be set and taken away, never read."""
+
+    url: Annotated[str, Field(max_length=500)] | None = left_out()
+    branch: Annotated[str, Field(max_length=200)] | None = left_out()
+    token: Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_LENGTH_MAX)] | None = (
+        left_out()
+    )
+
+
+class ProfileChange(Input):
+    """What shall be changed of oneself."""
+
+    name: str | None = left_out()
+    repository: RepositoryChange = left_out()
+
+
+class Me(Output):
+    """Oneself; `referral_code` is there for agents."""
+
+    id: str
+    email: str
+    name: str | None
+    roles: list[Role]
+    referred_by: str | None
+    referral_code: str | None
+    repository: Repository
+    created_at: datetime
+
+
+@router.get("/api/me")
+@signed_in
+async def me(gateway: TheGateway, asker: Asker) -> Me:
+    """Read oneself."""
+    return _me(await _account(gateway, asker.user_id))
+
+
+@router.patch("/api/me")
+@signed_in
+async def change_me(body: ProfileChange, request: Request, gateway: TheGateway, asker: Asker) -> Me:
+    """Change one's name and repository."""
+    account = await _account(gateway, asker.user_id)
+    if_match = request.headers.get("if-match")
+    if if_match is not None and not matches(
+        if_match, etag_of(_me(account).model_dump_json().encode())
+    ):
+        raise ProblemError("PRECONDITION_FAILED")
+    given = body.model_fields_set
+    name = body.name if "name" in given else account.name
+    check_name(name)
+    async with gateway.connection() as connection, connection.transaction():
+        url, branch, token = await repository_of(connection, asker.user_id)
+        if "repository" in given:
+            changed = body.repository.model_fields_set
+            url = body.repository.url if "url" in changed else url
+            branch = body.repository.branch if "branch" in changed else branch
+            allow_local = gateway.settings.allow_local_repositories
+            check_repository(url, branch, allow_local=allow_local, pointer="/repository")
+            if "token" in changed:
+                secret = body.repository.token
+                token = None if secret is None else gateway.vault.encrypt(secret.get_secret_value())
+        await change_profile(
+            connection,
+            asker.user_id,
+            name=name,
+            repository_url=url,
+            repository_branch=branch,
+            repository_token=token,
+        )
+    return _me(await _account(gateway, asker.user_id))
+
+
+@router.delete("/api/me", status_code=204)
+@signed_in
+async def leave(gateway: TheGateway, asker: Asker) -> Response:
+    """Deactivate oneself; the ledger and deployments stay."""
+    change = ChangeUser(active=False)
+    await gateway.execute(UpdateUser(actor=asker.user_id, user_id=asker.user_id, change=change))
+    return without_cookie(gateway)
+
+
+async def _account(gateway: Gateway, user_id: str) -> Account:
+    async with gateway.connection() as connection:
+        account = await account_of(connection, user_id)
+    if account is None:
+        raise ProblemError("NOT_FOUND")
+    return account
+
+
+def _me(account: Account) -> Me:
+    return Me(
+        id=account.user_id,
+        email=account.email,
+        name=account.name,
+        roles=list(account.roles),
+        referred_by=account.referred_by,
+        referral_code=account.referral_code if "agent" in account.roles else None,
+        repository=Repository(
+            url=account.repository_url,
+            branch=account.repository_branch,
+            token_configured=account.token_configured,
+        ),
+        created_at=account.created_at,
+    )

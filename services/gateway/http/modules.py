@@ -1,0 +1,250 @@
+"""Modules: what can be deployed, and what it costs."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from contracts.catalog.v1 import Definition
+from contracts.credit_rules import gate_and_cost
+from contracts.types import JsonData
+from services.gateway.credentials import Principal
+from services.gateway.http.access import signed_in
+from services.gateway.http.parameters import (
+    Asker,
+    IdInPath,
+    Search,
+    TheCursors,
+    TheGateway,
+    ThePaging,
+)
+from services.gateway.http.problems import ProblemError
+from services.gateway.http.route import GatewayRoute
+from services.gateway.http.shapes import Output, Page, page
+from services.gateway.queries.modules import (
+    SORT_KEYS,
+    Sort,
+    list_modules,
+    module_version,
+    versions_of,
+    visible_module,
+)
+from services.gateway.queries.settings import current_settings
+
+router = APIRouter(route_class=GatewayRoute, tags=["Modules"])
+
+Source = Literal["admin", "partner"]
+
+
+class Rating(Output):
+    """What its users think of a module: no average where nobody has rated it."""
+
+    average: str | None
+    count: int
+
+
+class ModuleCard(Output):
+    """A module in a list. `credit_cost` is the module's price, `your_cost` what you would pay."""
+
+    id: str
+    name: str
+    title: str
+    description: str
+    source: Source
+    partner_id: str | None
+    partner_name: str | None
+    version: int
+    credit_cost: int
+    your_cost: int
+    require_credit_purchases: bool
+    public_access: bool
+    tags: list[str]
+    rating: Rating
+    deployment_count: int
+    pinned: bool
+    featured: bool
+    withdrawn: bool
+
+
+class ValidationOut(Output):
+    """A rule that a value must meet, in HCL."""
+
+    condition: str
+    message: str
+
+
+class VariableOut(Output):
+    """A variable as a form needs it; `default` means something where it is not required."""
+
+    name: str
+    type: str
+    description: str
+    default: JsonData
+    required: bool
+    nullable: bool
+    options: list[JsonData]
+    validations: list[ValidationOut]
+    group: int
+    order: int
+    sensitive: bool
+    update_safe: bool
+
+
+class OutputOut(Output):
+    """A value that a deployment gives back."""
+
+    name: str
+    description: str
+    sensitive: bool
+
+
+class ChangeOut(Output):
+    """How a variable or output differs from the version before."""
+
+    variable: str
+    change: str
+    breaking: bool
+
+
+class VersionOut(Output):
+    """A version of a module."""
+
+    version: int
+    commit: str
+    published_at: datetime
+    changes: list[ChangeOut]
+
+
+class Module(ModuleCard):
+    """A module, whole, in its latest version."""
+
+    documentation: str | None
+    variables: list[VariableOut]
+    outputs: list[OutputOut]
+    readme: str | None
+    repository: str
+    path: str
+    commit: str
+    versions: list[VersionOut]
+
+
+@router.get("/api/modules")
+@signed_in
+async def modules(
+    *,
+    gateway: TheGateway,
+    asker: Asker,
+    cursors: TheCursors,
+    paging: ThePaging,
+    source: Annotated[Source | None, Query()] = None,
+    search: Search = None,
+    tag: Annotated[str | None, Query(max_length=200)] = None,
+    sort: Annotated[Sort, Query()] = "title",
+) -> Page[ModuleCard]:
+    """List the modules that you may see and that can be deployed."""
+    scope = {
+        "list": "modules",
+        "user": asker.user_id,
+        "source": source,
+        "search": search,
+        "tag": tag,
+        "sort": sort,
+    }
+    sort_key = SORT_KEYS[sort]
+    key_type = {"title": str, "cost": int, "newest": datetime}[sort]
+    async with gateway.connection() as connection:
+        enabled = (await current_settings(connection)).settings.credits_enabled
+        rows = await list_modules(
+            connection,
+            asker.user_id,
+            source=source,
+            search=search,
+            tag=tag,
+            sort=sort,
+            after=cursors.read(scope, paging.cursor, (key_type, str)),
+            limit=paging.limit + 1,
+        )
+    items, cursor = page(
+        rows,
+        limit=paging.limit,
+        cursors=cursors,
+        scope=scope,
+        key=lambda row: (row[sort_key], row["id"]),
+        item=lambda row: ModuleCard(**_card(row, asker, credits_enabled=enabled)),
+    )
+    return Page(items=items, next_cursor=cursor)
+
+
+@router.get("/api/modules/{module_id}")
+@signed_in
+async def module(module_id: IdInPath, gateway: TheGateway, asker: Asker) -> Module:
+    """Read a module; one that was withdrawn says so, and can no longer be deployed."""
+    async with gateway.connection() as connection:
+        row = await visible_module(connection, asker.user_id, module_id)
+        version = (
+            None if row is None else await module_version(connection, module_id, row["version"])
+        )
+        if row is None or version is None:
+            raise ProblemError("UNKNOWN_MODULE")
+        versions = await versions_of(connection, module_id)
+        enabled = (await current_settings(connection)).settings.credits_enabled
+    definition: Definition = version["definition"]
+    return Module(
+        **_card(row, asker, credits_enabled=enabled),
+        documentation=definition.documentation,
+        variables=_variables(definition),
+        outputs=[OutputOut(**each.model_dump()) for each in definition.outputs],
+        readme=definition.readme,
+        repository=version["repository"],
+        path=version["path"],
+        commit=version["commit_id"],
+        versions=[VersionOut(**each) for each in versions],
+    )
+
+
+def _card(row: Mapping[str, Any], asker: Principal, *, credits_enabled: bool) -> dict[str, Any]:
+    _, your_cost = gate_and_cost(
+        list_price=row["credit_cost"],
+        premium=row["premium"],
+        own_module=row["partner_id"] == asker.user_id,
+        credits_enabled=credits_enabled,
+    )
+    same = (
+        *("id", "name", "title", "description", "source", "partner_id", "partner_name"),
+        *("version", "credit_cost", "public_access", "tags", "deployment_count"),
+    )
+    return {
+        **{name: row[name] for name in same},
+        "your_cost": your_cost,
+        "require_credit_purchases": row["premium"],
+        "rating": Rating(average=None, count=0),
+        "pinned": False,
+        "featured": False,
+        "withdrawn": row["withdrawn_at"] is not None,
+    }
+
+
+def _variables(definition: Definition) -> list[VariableOut]:
+    """Return the variables that users set, in the order of a form."""
+    shown = [each for each in definition.variables if each.group != 0]
+    return [
+        VariableOut(
+            name=each.name,
+            type=each.type,
+            description=each.description,
+            default=None if each.sensitive else each.default,
+            required=each.required,
+            nullable=each.nullable,
+            options=list(each.options),
+            validations=[
+                ValidationOut(condition=rule.condition, message=rule.message)
+                for rule in each.validations
+            ],
+            group=each.group,
+            order=each.order,
+            sensitive=each.sensitive,
+            update_safe=each.update_safe,
+        )
+        for each in sorted(shown, key=lambda each: (each.group, each.order, each.name))
+    ]

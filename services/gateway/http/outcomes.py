@@ -1,0 +1,100 @@
+"""What a call is answered with once another service has answered the request that it put."""
+
+from typing import Any, Final, Literal
+
+import structlog
+from starlette.responses import Response
+
+from services.gateway.answers import Answer
+from services.gateway.credentials import Principal
+from services.gateway.gateway import Gateway
+from services.gateway.http.json_bytes import json_bytes
+from services.gateway.http.problems import ProblemError, problem_body
+from services.gateway.http.shapes import Output, Problem
+
+
+class Pending(Output):
+    """A request that is not answered yet, or was: then with what came of it, or why not."""
+
+    id: str
+    status: Literal["PENDING", "DONE", "REFUSED"]
+    result: Any
+    problem: Problem | None
+
+
+PENDING: Final[dict[int | str, dict[str, Any]]] = {
+    202: {
+        "model": Pending,
+        "description": "It takes longer than 5 seconds: ask again at `Location`.",
+        "headers": {
+            "Location": {"description": "`/api/requests/{id}`", "schema": {"type": "string"}}
+        },
+    }
+}
+"""The answer that a call gives when the outcome is not known in time."""
+
+
+async def conclude(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
+    """Return what came of a request; raise its problem; or answer 202 while it is pending."""
+    match answer.status:
+        case "DONE":
+            return await result_of(gateway, asker, answer)
+        case "REFUSED":
+            raise refused(answer)
+        case "PENDING":
+            body = {"id": answer.request_id, "status": "PENDING", "result": None, "problem": None}
+            headers = {"Location": f"/api/requests/{answer.request_id}"}
+            return Response(
+                json_bytes(body), status_code=202, headers=headers, media_type="application/json"
+            )
+
+
+async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
+    """Return what came of a request that was done, as the call that put it answers."""
+    from services.gateway.http.credits import line_shown, lot_shown
+    from services.gateway.http.deployments import created_deployment, shown_deployment
+    from services.gateway.http.syncs import shown_sync
+
+    match answer.kind:
+        case "deployment":
+            return await created_deployment(gateway, answer.resource_id)
+        case "cancel":
+            return await shown_deployment(gateway, asker, answer.resource_id)
+        case "award" | "purchase":
+            return await lot_shown(gateway, answer.resource_id)
+        case "adjustment":
+            return await line_shown(gateway, answer.resource_id)
+        case "sync":
+            return await shown_sync(gateway, asker, answer.resource_id)
+        case _:
+            raise LookupError(f"no call puts requests of the kind {answer.kind}")
+
+
+def refused(answer: Answer) -> ProblemError:
+    """Return why a request was refused, by whoever it was put to."""
+    problem = answer.problem or {"code": "INTERNAL_ERROR", "detail": ""}
+    return ProblemError(
+        problem["code"],
+        problem["detail"],
+        errors=problem.get("errors", ()),
+        **{
+            "current_status" if name == "status" else name: value
+            for name, value in problem.get("members", {}).items()
+        },
+    )
+
+
+def problem_of(answer: Answer) -> Problem | None:
+    """Return the problem of a request that was refused, as the call would have answered it."""
+    if answer.status != "REFUSED":
+        return None
+    error = refused(answer)
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    body = problem_body(
+        error.code,
+        str(error.detail),
+        request_id=str(request_id),
+        errors=error.errors,
+        members=error.members,
+    )
+    return Problem(**body)

@@ -1,0 +1,35 @@
+"""Server-sent events: how they are written, and streams of them."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.responses import StreamingResponse
+
+HEARTBEAT_SECONDS: Final = 15.0
+HEARTBEAT: Final = b": heartbeat\n\n"
+RETRY_MS: Final = 1_000
+MEDIA_TYPE: Final = "text/event-stream"
+ID_LENGTH_MAX: Final = 64
+
+
+def opening() -> bytes:
+    """Return what a stream begins with: how soon to come back when it is cut off."""
+    return b"retry: %d\n: connected\n\n" % RETRY_MS
+
+
+def event_bytes(*, kind: str, data: str, event_id: str | None = None) -> bytes:
+    """Return one event; `data` may have lines."""
+    lines = [] if event_id is None else [f"id: {event_id}"]
+    lines.append(f"event: {kind}")
+    normal = data.replace("\r\n", "\n").replace("\r", "\n")
+    lines += [f"data: {line}" for line in normal.split("\n")]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def stream(events: AsyncIterator[bytes]) -> StreamingResponse:
+    """Return the answer that streams events, which no proxy may hold back."""
+    return StreamingResponse(
+        events,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

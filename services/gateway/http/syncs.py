@@ -1,0 +1,179 @@
+"""Syncs: reading a repository's modules anew."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runtime.sealing import seal
+from services.gateway.account_rows import repository_of
+from services.gateway.asking import ask
+from services.gateway.credentials import Principal
+from services.gateway.events import SyncAsked
+from services.gateway.gateway import Gateway
+from services.gateway.http.access import signed_in
+from services.gateway.http.cursors import TIME_AND_ID
+from services.gateway.http.parameters import (
+    Asker,
+    IdInPath,
+    OperationId,
+    TheCursors,
+    TheGateway,
+    ThePaging,
+)
+from services.gateway.http.problems import ProblemError
+from services.gateway.http.route import GatewayRoute
+from services.gateway.http.shapes import Input, Output, Page, by_time, page
+from services.gateway.queries.settings import current_settings
+from services.gateway.queries.syncs import list_syncs, sync_by_id
+from services.gateway.secret_rows import read_secret
+
+router = APIRouter(route_class=GatewayRoute, tags=["Modules"])
+
+WORTH_DOING_FOR: Final = timedelta(hours=1)
+Scope = Literal["platform", "partner"]
+
+
+class NewSync(Input):
+    """Which repository shall be read: the platform's, or one's own."""
+
+    scope: Scope
+
+
+class ProblemOut(Output):
+    """What is wrong in a module, and where; line 0 is the file as a whole."""
+
+    file: str
+    line: int
+    message: str
+
+
+class SyncChange(Output):
+    """How a variable or output differs from the version before."""
+
+    variable: str
+    change: str
+    breaking: bool
+
+
+class ModuleReport(Output):
+    """How one directory of the repository fared."""
+
+    path: str
+    name: str
+    outcome: Literal["PUBLISHED", "UPDATED", "UNCHANGED", "WITHDRAWN", "REFUSED"]
+    module_id: str | None
+    version: int | None
+    problems: list[ProblemOut]
+    changes: list[SyncChange]
+
+
+class Sync(Output):
+    """A sync; what it found is there once it is no longer running."""
+
+    id: str
+    scope: Scope
+    status: Literal["RUNNING", "DONE", "FAILED"]
+    commit: str | None
+    error: str | None
+    modules: list[ModuleReport]
+    requested_by: str
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@router.post("/api/syncs", status_code=202)
+@signed_in
+async def start_sync(
+    body: NewSync,
+    response: Response,
+    gateway: TheGateway,
+    asker: Asker,
+    sync_id: OperationId,
+) -> Sync:
+    """Ask for a sync: of the platform's repository (admins), or of one's own (partners)."""
+    is_platform = body.scope == "platform"
+    if not asker.has("admin" if is_platform else "partner"):
+        raise ProblemError("FORBIDDEN")
+    partner_id = None if is_platform else asker.user_id
+    url, branch, token = await _repository(gateway, partner_id)
+    if url is None:
+        detail = "set platform_repository in the settings first"
+        raise ProblemError("NO_REPOSITORY", detail if is_platform else "set repository in /api/me")
+    key = gateway.settings.catalog_sealing_public_key or ""
+    asked = SyncAsked(
+        expires_at=gateway.now + WORTH_DOING_FOR,
+        sync_id=sync_id,
+        scope=body.scope,
+        partner_id=partner_id,
+        repository_url=url,
+        branch=branch,
+        sealed_token=(None if token is None else seal(gateway.vault.decrypt(token).encode(), key)),
+    )
+    await ask(gateway, asker, sync_id, asked, waits=False)
+    response.headers["Location"] = f"/api/syncs/{sync_id}"
+    return await shown_sync(gateway, asker, sync_id)
+
+
+@router.get("/api/syncs")
+@signed_in
+async def syncs(
+    gateway: TheGateway, asker: Asker, cursors: TheCursors, paging: ThePaging
+) -> Page[Sync]:
+    """List syncs, the newest first: all of them for admins, their own for partners."""
+    partner_id = _seen_by(asker)
+    scope = {"list": "syncs", "partner": partner_id}
+    async with gateway.connection() as connection:
+        after = cursors.read(scope, paging.cursor, TIME_AND_ID)
+        rows = await list_syncs(connection, partner_id, after, paging.limit + 1)
+    items, cursor = page(
+        rows,
+        limit=paging.limit,
+        cursors=cursors,
+        scope=scope,
+        key=by_time("requested_at"),
+        item=_sync,
+    )
+    return Page(items=items, next_cursor=cursor)
+
+
+@router.get("/api/syncs/{sync_id}")
+@signed_in
+async def sync(sync_id: IdInPath, gateway: TheGateway, asker: Asker) -> Sync:
+    """Read a sync with its report on each module."""
+    return await shown_sync(gateway, asker, sync_id)
+
+
+async def shown_sync(gateway: Gateway, asker: Principal, sync_id: str) -> Sync:
+    """Return a sync that the asker may see; else a 404."""
+    async with gateway.connection() as connection:
+        row = await sync_by_id(connection, _seen_by(asker), sync_id)
+    if row is None:
+        raise ProblemError("NOT_FOUND")
+    return _sync(row)
+
+
+def _seen_by(asker: Principal) -> str | None:
+    """Return the partner whose syncs the asker sees, or None who sees all."""
+    return None if asker.has("admin") else asker.user_id
+
+
+async def _repository(
+    gateway: Gateway, partner_id: str | None
+) -> tuple[str | None, str | None, str | None]:
+    """Return address, branch and encrypted token of the platform's repository, or a partner's."""
+    async with gateway.connection() as connection:
+        if partner_id is not None:
+            return await repository_of(connection, partner_id)
+        settings = (await current_settings(connection)).settings
+        token = await read_secret(connection, "platform_repository_token")
+    return settings.repository_url, settings.repository_branch, token
+
+
+def _sync(row: Any) -> Sync:
+    reports = [{**report, "version": report["module_version"]} for report in row["modules"]]
+    for report in reports:
+        del report["module_version"]
+    return Sync(**{**row, "modules": reports})
