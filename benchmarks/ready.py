@@ -1,4 +1,4 @@
-"""How long `tollgate up` takes until everything is ready, on a data directory that is there."""
+"""How long `tollgate up --demo` takes until all is ready, on a data directory that is there."""
 
 import statistics
 import subprocess
@@ -31,7 +31,7 @@ def measure(status: Status) -> Row:
     median = statistics.median(seconds)
     return Row(
         name="ready",
-        what="`tollgate up`, environment already there → ready",
+        what="`make up`, environment already there → ready",
         reach=f"≤ {REACH_SECONDS:g} s",
         measured=f"{median:.2f} s ({min(seconds):.2f}-{max(seconds):.2f})",
         reference=f"{median / reference:.1f} × five processes that only load the runtime, "

@@ -30,10 +30,11 @@ class NotMeasuredError(Exception):
 
 @contextmanager
 def system(data_dir: Path) -> Iterator[System]:
-    """Run `tollgate up` until the block ends."""
+    """Run `tollgate up --demo`, as `make up` does, until the block ends."""
     log = data_dir.with_name(f"{data_dir.name}.log")
     endpoints = data_dir / "endpoints.json"
-    words = (sys.executable, "-m", "tollgate", "up", "--data-dir", str(data_dir), "--port", "0")
+    place = ("--data-dir", str(data_dir), "--port", "0")
+    words = (sys.executable, "-m", "tollgate", "up", *place, "--demo")
     with log.open("ab") as output:
         begun = time.perf_counter()
         process = subprocess.Popen(words, stdout=output, stderr=output)
