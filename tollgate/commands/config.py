@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contracts.registry import SERVICES
 from tollgate.commands.options import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ def config(
 
     Secrets may also be given as files: NAME_FILE holds the path.
     """
-    from contracts.registry import SERVICES
-
     if service is not None and service not in SERVICES:
         raise typer.BadParameter(
             f"there is no service {service!r}; there are {', '.join(SERVICES)}"
@@ -29,7 +28,7 @@ def config(
     if as_json:
         print_json(rows)
         return
-    _print_table(rows)
+    _print(rows)
 
 
 def _rows(services: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -59,16 +58,11 @@ def _default(field: "FieldInfo") -> str | None:
     return str(field.get_default(call_default_factory=True, validated_data={}))
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("Variable", "Read by", "Default", "Meaning")
+def _print(rows: list[dict[str, Any]]) -> None:
+    """Print each variable with its default and readers, and what it means below: no width fits."""
     for row in rows:
-        default = "(required)" if row["required"] else row["default"] or "-"
-        secret = " (secret)" if row["secret"] else ""
-        table.add_row(
-            row["variable"], " ".join(row["services"]), default, f"{row['meaning']}{secret}"
-        )
-    console = Console()
-    console.print(table, no_wrap=not console.is_terminal)
+        default = "required" if row["required"] else f"default {row['default'] or 'none'}"
+        secret = ", secret" if row["secret"] else ""
+        readers = "every service" if len(row["services"]) == len(SERVICES) else row["services"]
+        who = readers if isinstance(readers, str) else ", ".join(readers)
+        typer.echo(f"{row['variable']}  ({default}{secret}; {who})\n    {row['meaning']}")
