@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from contracts.deployer.logs import LogChunk
 from contracts.subjects import LOG_STREAM
+from runtime.bus_topology import inbox_prefix
 from runtime.inbox import undecodable
 from runtime.process import Running
 from runtime.processor import OUTAGES
@@ -79,6 +80,7 @@ async def _subscribe(
         pull_sub=PullSub(batch_size=BATCH_MAX, timeout=BATCH_SECONDS, batch=True),
         ack_policy=AckPolicy.MANUAL,
         decoder=_as_they_came,
+        inbox_prefix=f"{inbox_prefix(running.bus.service)}.".encode(),
         no_reply=True,
         persistent=False,
     )
