@@ -185,10 +185,6 @@ class WrongVersionError(Exception):
     """Somebody else appended to the stream since its head was read."""
 
 
-class WrongSchemaError(Exception):
-    """The database is not at the schema that this release knows."""
-
-
 def chain_hash(row_without_hash: tuple[Any, ...], previous_hash: bytes) -> bytes:
     """Return SHA-256(previous hash ‖ canonical bytes) for the values of `canonical_values`."""
     return sha256(previous_hash + _canonical.encode(row_without_hash)).digest()

@@ -37,11 +37,3 @@ async def keep_data_key(connection: Connection, deployment_id: str, wrapped: str
         deployment_id,
         wrapped,
     )
-
-
-async def read_data_key(connection: Connection, deployment_id: str) -> str | None:
-    """Return the wrapped key to a deployment's values, or nothing where it was destroyed."""
-    wrapped: str | None = await connection.fetchval(
-        "select wrapped from data_keys where id = $1", deployment_id
-    )
-    return wrapped

@@ -54,6 +54,16 @@ class Page(Output, Generic[T]):
     next_cursor: str | None
 
 
+class InputError(Output):
+    """Where an input is wrong; `in` tells when it is not the body."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pointer: str
+    message: str
+    code: str
+
+
 class Problem(Output):
     """What is wrong (RFC 9457); `code` is stable, and there may be more members."""
 
@@ -65,17 +75,7 @@ class Problem(Output):
     detail: str
     code: Annotated[str, Field(examples=["NOT_FOUND"])]
     request_id: str
-    errors: list["InputError"] = []
-
-
-class InputError(Output):
-    """Where an input is wrong; `in` tells when it is not the body."""
-
-    model_config = ConfigDict(extra="allow")
-
-    pointer: str
-    message: str
-    code: str
+    errors: list[InputError] = []
 
 
 def page(

@@ -49,13 +49,3 @@ async def exists(connection: Connection, user_id: str) -> bool:
     """Return whether there is such a user."""
     found = await connection.fetchval("select true from users where user_id = $1", user_id)
     return found is True
-
-
-async def names_of(
-    connection: Connection, user_ids: list[str]
-) -> dict[str, tuple[str | None, str]]:
-    """Return user id → (name, e-mail address) of those that have an account."""
-    rows = await connection.fetch(
-        "select user_id, name, email from accounts where user_id = any ($1::text[])", user_ids
-    )
-    return {row["user_id"]: (row["name"], row["email"]) for row in rows}
