@@ -92,8 +92,9 @@ def the_platforms_modules_are_published(told: Story) -> None:
     assert outcomes.pop(repositories.BROKEN) == "REFUSED"
     assert len(outcomes) >= 6
     assert set(outcomes.values()) == {"PUBLISHED"}
-    [problem] = next(m for m in report["modules"] if m["outcome"] == "REFUSED")["problems"]
-    assert problem["file"] == f"{repositories.BROKEN}/module.yaml"
+    [refused] = [m for m in report["modules"] if m["outcome"] == "REFUSED"]
+    [problem] = refused["problems"]
+    assert (refused["path"], problem["file"]) == (repositories.BROKEN, "module.yaml")
     assert problem["line"] == repositories.BROKEN_LINE
     assert "credit_cost" in problem["message"]
 
@@ -149,8 +150,11 @@ def a_user_deploys_a_website_and_watches_it(told: Story) -> None:
             lambda seen: {"PROVISIONING", "SUCCESS"} <= statuses(seen, accepted["id"]),
         )
 
-    log = told.user.gets(f"/api/deployments/{accepted['id']}/logs")
-    assert "Apply complete!" in log
+    log = wait_for(
+        "the log's last line",
+        lambda: told.user.gets(f"/api/deployments/{accepted['id']}/logs"),
+        lambda log: "Apply complete!" in log,
+    )
     assert "hush-hush" not in log
 
 
@@ -212,7 +216,11 @@ def a_deployment_that_fails_costs_nothing(told: Story) -> None:
     assert done["status"] == "FAILED"
     [build] = done["builds"]
     assert "exit status 3" in build["error"]["message"]
-    assert "no answer from" in told.user.gets(f"/api/deployments/{accepted['id']}/logs")
+    wait_for(
+        "the module's last words",
+        lambda: told.user.gets(f"/api/deployments/{accepted['id']}/logs"),
+        lambda log: "no answer from 203.0.113.7" in log,
+    )
     wait_for("the release", lambda: balance(told.user), lambda b: b == (0, 55, 0))
 
 
