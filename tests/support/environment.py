@@ -33,6 +33,7 @@ from runtime.bus_topology import inbox_prefix
 from runtime.databases import ensure_databases
 from runtime.migrate import migrate, service_role
 from services.wiring import TOPOLOGY
+from tests.support.folders import reachable_folder
 
 PASSWORD: Final = "for-tests-only"
 _START_TRIES_MAX: Final = 5
@@ -138,15 +139,15 @@ class RunningNats:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPostgres]:
+def postgres_server() -> Iterator[RunningPostgres]:
     """Run a Postgres for the session; templates are migrated when first asked for."""
-    home = _reachable(tmp_path_factory.mktemp("postgres"))
-    running = _start_postgres(home)
-    try:
-        asyncio.run(ensure_databases(running.server.dsn(), dict.fromkeys(SERVICES, PASSWORD)))
-        yield running
-    finally:
-        end(running.child)
+    with reachable_folder() as home:
+        running = _start_postgres(home)
+        try:
+            asyncio.run(ensure_databases(running.server.dsn(), dict.fromkeys(SERVICES, PASSWORD)))
+            yield running
+        finally:
+            end(running.child)
 
 
 @pytest_asyncio.fixture
@@ -230,9 +231,3 @@ def _start_postgres(home: Path) -> RunningPostgres:
 
 async def _ignore(_: Exception) -> None:
     """Let an error be: the test asks for what it expects."""
-
-
-def _reachable(folder: Path) -> Path:
-    """Let an ordinary user pass through pytest's folders, in case Postgres has to become one."""
-    folder.chmod(0o711)
-    return folder

@@ -18,6 +18,7 @@ from devkit.postgres import PostgresServer
 from devkit.program import end, start, wait_until_ready
 from runtime.migrate import service_role
 from tests.support.environment import PASSWORD, Database, RunningNats
+from tests.support.folders import reachable_folder
 from tests.support.up import ROOT
 
 
@@ -37,28 +38,27 @@ def tollgate(
 
 
 @contextmanager
-def fresh_postgres(home: Path) -> Iterator[PostgresServer]:
+def fresh_postgres() -> Iterator[PostgresServer]:
     """A server without any of our databases."""
-    for folder in (home, *home.parents[:2]):
-        folder.chmod(0o711)
-    server = PostgresServer(
-        home=home / "postgres",
-        port=free_port(),
-        password=PASSWORD,
-        log=home / "postgres.log",
-        fsync=False,
-    )
-    server.prepare()
-    child = start(server.program())
-    try:
-        wait_until_ready(child, lambda: server.is_ready(child.pid))
-        yield server
-    finally:
-        end(child)
+    with reachable_folder() as home:
+        server = PostgresServer(
+            home=home / "postgres",
+            port=free_port(),
+            password=PASSWORD,
+            log=home / "postgres.log",
+            fsync=False,
+        )
+        server.prepare()
+        child = start(server.program())
+        try:
+            wait_until_ready(child, lambda: server.is_ready(child.pid))
+            yield server
+        finally:
+            end(child)
 
 
-async def test_db_migrate_makes_databases_and_schemas_once(tmp_path: Path) -> None:
-    with fresh_postgres(tmp_path) as server:
+async def test_db_migrate_makes_databases_and_schemas_once() -> None:
+    with fresh_postgres() as server:
         environment = {
             "TOLLGATE_ADMIN_DSN": server.dsn(),
             **{f"TOLLGATE_{service.upper()}_PASSWORD": PASSWORD for service in SERVICES},

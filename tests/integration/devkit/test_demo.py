@@ -12,6 +12,7 @@ import pytest
 
 from devkit.demo import ROLES, WELCOME_CREDITS
 from devkit.demo_repository import EXAMPLES, DemoRepositoryError, make_repository
+from tests.support.folders import reachable_folder
 from tests.support.up import ROOT, up
 
 
@@ -77,10 +78,12 @@ def call(url: str, token: str) -> Any:
     return answer.raise_for_status().json()
 
 
-def test_a_demo_has_accounts_credits_and_modules_and_keeps_them(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
-    data_dir = tmp_path / "data"
+def test_a_demo_has_accounts_credits_and_modules_and_keeps_them() -> None:
+    with reachable_folder() as folder:
+        check_demo(folder / "data")
+
+
+def check_demo(data_dir: Path) -> None:
     with up(data_dir, "--demo") as running:
         gateway = running.wait_until_ready()["gateway"]
         demo = json.loads((data_dir / "demo.json").read_text())

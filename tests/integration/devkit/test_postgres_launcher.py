@@ -15,6 +15,7 @@ from devkit.identity import NOBODY, NoIdentityError
 from devkit.ports import free_port
 from devkit.postgres import DataVersionError, PostgresServer, major_version
 from devkit.program import Child, as_user, end, start, wait_until_ready
+from tests.support.folders import reachable_folder
 from tests.support.ordinary_user import ordinary_user
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do it")
@@ -23,11 +24,10 @@ Home = Path
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """A folder that an ordinary user can pass through, as `tollgate up` makes it for root."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
-    return tmp_path / "postgres"
+def home() -> Iterator[Home]:
+    """A folder below one that an ordinary user can pass through, as `tollgate up` makes it."""
+    with reachable_folder() as folder:
+        yield folder / "postgres"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ import pytest
 
 from contracts.registry import SERVICES
 from devkit.ports import free_port
+from tests.support.folders import reachable_folder
 from tests.support.ordinary_user import ordinary_user
 from tests.support.up import UpProcess, processes_of, up
 
@@ -23,10 +25,9 @@ LEFT_SECONDS_MAX = 60.0
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
-    return tmp_path / "data"
+def data_dir() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder / "data"
 
 
 def readyz(url: str) -> int:
