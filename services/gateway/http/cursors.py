@@ -34,7 +34,7 @@ class Cursors:
         return base64.urlsafe_b64encode(self._sign(scope, payload) + payload).decode().rstrip("=")
 
     def read(self, scope: Mapping[str, Any], cursor: str | None, types: tuple[Any, ...]) -> Any:
-        """Return the key in a cursor, or None without one; a 400 where it is not of this list.
+        """Return the key in a cursor, or None without one; a 422 where it is not of this list.
 
         The key is a tuple of these types.
         """

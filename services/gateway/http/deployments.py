@@ -83,13 +83,15 @@ async def deploy(
     async with gateway.connection() as connection:
         module = await visible_module(connection, asker.user_id, body.module_id)
         if module is None:
-            raise ProblemError("UNKNOWN_MODULE")
+            raise ProblemError("UNKNOWN_MODULE", f"there is no module {body.module_id}")
         if module["withdrawn_at"] is not None:
-            raise ProblemError("MODULE_WITHDRAWN")
+            raise ProblemError("MODULE_WITHDRAWN", f"{module['title']} is withdrawn")
         if body.version is not None and (
             await module_version(connection, body.module_id, body.version) is None
         ):
-            raise ProblemError("UNKNOWN_MODULE_VERSION")
+            raise ProblemError(
+                "UNKNOWN_MODULE_VERSION", f"{module['title']} has no version {body.version}"
+            )
     key = DataKey.generate()
     asked = DeploymentAsked(
         expires_at=gateway.now + WORTH_DOING_FOR,

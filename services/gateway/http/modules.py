@@ -186,7 +186,7 @@ async def module(module_id: IdInPath, gateway: TheGateway, asker: Asker) -> Modu
             None if row is None else await module_version(connection, module_id, row["version"])
         )
         if row is None or version is None:
-            raise ProblemError("UNKNOWN_MODULE")
+            raise ProblemError("UNKNOWN_MODULE", f"there is no module {module_id}")
         versions = await versions_of(connection, module_id)
         enabled = (await current_settings(connection)).settings.credits_enabled
     definition: Definition = version["definition"]

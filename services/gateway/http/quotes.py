@@ -56,11 +56,13 @@ async def quote(body: QuoteFor, gateway: TheGateway, asker: Asker) -> Quote:
     async with gateway.connection() as connection:
         module = await visible_module(connection, asker.user_id, body.module_id)
         if module is None:
-            raise ProblemError("UNKNOWN_MODULE")
+            raise ProblemError("UNKNOWN_MODULE", f"there is no module {body.module_id}")
         number = body.version or module["version"]
         version = await module_version(connection, body.module_id, number)
         if version is None:
-            raise ProblemError("UNKNOWN_MODULE_VERSION")
+            raise ProblemError(
+                "UNKNOWN_MODULE_VERSION", f"{module['title']} has no version {body.version}"
+            )
         settings = (await current_settings(connection)).settings
         balance = await balance_of(connection, asker.user_id, gateway.now)
     definition: Definition = version["definition"]

@@ -32,7 +32,7 @@ class StrictRequest(Request):
 
     @override
     async def json(self) -> Any:
-        """Return the body's value; a 400 where it is not JSON as everybody reads it."""
+        """Return the body's value; a 422 where it is not JSON as everybody reads it."""
         if self._strict is _MISSING:
             try:
                 self._strict = read_json(await self.body())
