@@ -76,9 +76,8 @@ async def _make_accounts(environment: Environment) -> Accounts:
 
 @asynccontextmanager
 async def _inside_gateway(environment: Environment) -> AsyncIterator["Running"]:
-    from services.gateway.main import build
-
     from runtime.process import assemble
+    from services.gateway.main import build
     from services.gateway.settings import GatewaySettings
     from services.wiring import WIRING
 
