@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from runtime.clock import monotonic_seconds
 from services.wiring import TOPOLOGY
 
 _LOG_POLL_SECONDS: Final = 0.25
+_SAME_SIGNAL_SECONDS: Final = 1.0
+"""A wrapper may pass on a Ctrl-C that we got too: so soon a second one means nothing more."""
 _FOLLOWED: Final = ("postgres", "nats", *TOPOLOGY.services)
 
 Tell = Callable[[str, str], None]
@@ -89,11 +90,15 @@ async def _live(
 ) -> None:
     system = System(options.tell, directory, environment, guard, port_is_fixed=options.port != 0)
     told_to_stop = asyncio.Event()
+    told_at = 0.0
 
     def stop() -> None:
-        if told_to_stop.is_set():
+        nonlocal told_at
+        if not told_to_stop.is_set():
+            told_at = monotonic_seconds()
+            told_to_stop.set()
+        elif monotonic_seconds() - told_at > _SAME_SIGNAL_SECONDS:
             system.supervisor.hurry()
-        told_to_stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -109,7 +114,6 @@ async def _live(
 
 
 async def _serve(options: Options, system: System, begun: float) -> None:
-    _tell_missing_terraform(options.tell)
     await system.bring_up()
     accounts = await _demo(options, system.environment)
     system.write_endpoints()
@@ -153,14 +157,17 @@ async def _show_logs(options: Options, directory: DataDirectory) -> None:
     """Tell what the parts log, as far as it is worth it, and keep the files short."""
     followers = [Follower.from_end(name, directory.log(name)) for name in _FOLLOWED]
     while True:
-        for follower in followers:
-            for line in follower.new_lines():
-                said = short_form(line, least_level=options.least_level)
-                if said is not None:
-                    options.tell(follower.name, said)
+        for follower in tuple(followers):
+            try:
+                _show_new_lines(options, follower)
+            except OSError as error:
+                options.tell("up", f"{follower.path} is followed no more: {error}")
+                followers.remove(follower)
         await asyncio.sleep(_LOG_POLL_SECONDS)
 
 
-def _tell_missing_terraform(tell: Tell) -> None:
-    if shutil.which("terraform") is None and shutil.which("tofu") is None:
-        tell("up", "neither terraform nor tofu is in PATH: every deployment will fail")
+def _show_new_lines(options: Options, follower: Follower) -> None:
+    for line in follower.new_lines():
+        said = short_form(line, least_level=options.least_level)
+        if said is not None:
+            options.tell(follower.name, said)
