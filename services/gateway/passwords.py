@@ -5,6 +5,7 @@ at once, whoever asks.
 """
 
 import asyncio
+import ctypes
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -21,6 +22,21 @@ PASSWORD_LENGTH_MAX: Final = 256
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
+_MALLOPT_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 1024 * 1024
+
+
+def return_large_blocks() -> None:
+    """Have the memory of a hash go back to the system once it is made.
+
+    glibc learns from the first hash to keep blocks of that size, which would be 20 MiB for each
+    thread. Other libraries of C do not, and have no such switch.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_MALLOPT_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
 class BusyError(Exception):
     """Too many passwords wait to be checked."""
 
@@ -29,6 +45,7 @@ class Passwords:
     """Hashes and checks passwords."""
 
     def __init__(self) -> None:
+        return_large_blocks()
         self._room = asyncio.Semaphore(AT_ONCE_MAX)
         self._waiting = 0
         self._nobodys: str | None = None

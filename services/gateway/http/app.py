@@ -63,7 +63,7 @@ def build_app(gateway: Gateway) -> ASGIApp:
     app.state.door = Door(gateway)
     app.state.cursors = Cursors(gateway.vault.derived("cursors"))
     for resource in _RESOURCES:
-        app.include_router(resource.router)
+        app.router.routes.extend(resource.router.routes)
     expected: tuple[type[Exception], ...] = (
         HTTPException,
         RequestValidationError,

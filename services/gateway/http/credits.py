@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from starlette.responses import Response
 
 from contracts.types import (
     WHOLE_NUMBER_MAX,
@@ -21,7 +22,7 @@ from services.gateway.events import AdjustmentAsked, AwardAsked, PurchaseAsked, 
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import only, signed_in
 from services.gateway.http.cursors import TIME_AND_ID
-from services.gateway.http.outcomes import PENDING, Pending, conclude
+from services.gateway.http.outcomes import PENDING, conclude
 from services.gateway.http.parameters import (
     Asker,
     IdInQuery,
@@ -217,11 +218,11 @@ async def history(
     return Page(items=items, next_cursor=cursor)
 
 
-@router.post("/api/credits/awards", status_code=201, responses=PENDING)
+@router.post("/api/credits/awards", status_code=201, responses=PENDING, response_model=Lot)
 @only("admin", "finance")
 async def award(
     body: Award, gateway: TheGateway, asker: Asker, request_id: OperationId
-) -> Lot | Pending:
+) -> Lot | Response:
     """Give credits for free; never to oneself."""
     await _check_other(gateway, asker, body.user_id)
     now = gateway.now
@@ -235,15 +236,17 @@ async def award(
         reason=body.reason,
         credits_expire_at=body.expires_at,
     )
-    result: Lot | Pending = await _move(gateway, asker, request_id, asked)
+    result: Lot | Response = await _move(gateway, asker, request_id, asked)
     return result
 
 
-@router.post("/api/credits/adjustments", status_code=201, responses=PENDING)
+@router.post(
+    "/api/credits/adjustments", status_code=201, responses=PENDING, response_model=HistoryLine
+)
 @only("admin", "finance")
 async def adjust(
     body: Adjustment, gateway: TheGateway, asker: Asker, request_id: OperationId
-) -> HistoryLine | Pending:
+) -> HistoryLine | Response:
     """Take available credits away; never from oneself."""
     await _check_other(gateway, asker, body.user_id)
     asked = AdjustmentAsked(
@@ -252,15 +255,15 @@ async def adjust(
         credits=-body.credits,
         reason=body.reason,
     )
-    result: HistoryLine | Pending = await _move(gateway, asker, request_id, asked)
+    result: HistoryLine | Response = await _move(gateway, asker, request_id, asked)
     return result
 
 
-@router.post("/api/credits/purchases", status_code=201, responses=PENDING)
+@router.post("/api/credits/purchases", status_code=201, responses=PENDING, response_model=Lot)
 @only("admin", "finance")
 async def purchase(
     body: Purchase, gateway: TheGateway, asker: Asker, request_id: OperationId
-) -> Lot | Pending:
+) -> Lot | Response:
     """Record a purchase that was invoiced outside Stripe; never for oneself."""
     await _check_other(gateway, asker, body.user_id)
     async with gateway.connection() as connection:
@@ -275,7 +278,7 @@ async def purchase(
         currency=body.price.currency,
         reference=body.reference,
     )
-    result: Lot | Pending = await _move(gateway, asker, request_id, asked)
+    result: Lot | Response = await _move(gateway, asker, request_id, asked)
     return result
 
 

@@ -70,7 +70,7 @@ class Stats(Output):
     retention_days: int | None
 
 
-@router.post("/api/deployments", status_code=201, responses=PENDING)
+@router.post("/api/deployments", status_code=201, responses=PENDING, response_model=DeploymentOut)
 @signed_in
 async def deploy(
     body: NewDeployment,
@@ -78,7 +78,7 @@ async def deploy(
     gateway: TheGateway,
     asker: Asker,
     request_id: OperationId,
-) -> DeploymentOut | Pending:
+) -> DeploymentOut | Response:
     """Deploy a module: answered once the credits are held and the build is queued."""
     async with gateway.connection() as connection:
         module = await visible_module(connection, asker.user_id, body.module_id)
@@ -111,7 +111,7 @@ async def deploy(
     )
     if answer.status == "DONE":
         response.headers["Location"] = f"/api/deployments/{answer.resource_id}"
-    result: DeploymentOut | Pending = await conclude(gateway, asker, answer)
+    result: DeploymentOut | Response = await conclude(gateway, asker, answer)
     return result
 
 
@@ -183,14 +183,18 @@ async def deployment(deployment_id: IdInPath, gateway: TheGateway, asker: Asker)
     return await shown_deployment(gateway, asker, deployment_id)
 
 
-@router.post("/api/deployments/{deployment_id}/cancel", status_code=202)
+@router.post(
+    "/api/deployments/{deployment_id}/cancel",
+    status_code=202,
+    response_model=DeploymentOut | Pending,
+)
 @signed_in
 async def cancel(
     deployment_id: IdInPath,
     gateway: TheGateway,
     asker: Asker,
     request_id: OperationId,
-) -> DeploymentOut | Pending:
+) -> DeploymentOut | Response:
     """Cancel a build that waits or runs: answered once it has ended, or will take longer."""
     async with gateway.connection() as connection:
         row = await visible_deployment(connection, asker, deployment_id)
@@ -205,7 +209,7 @@ async def cancel(
     asked = CancelAsked(expires_at=gateway.now + WORTH_DOING_FOR, deployment_id=deployment_id)
     seen = await gateway.sequences(f"deployment-{deployment_id}")
     answer = await ask(gateway, asker, request_id, asked, seen=seen)
-    result: DeploymentOut | Pending = await conclude(gateway, asker, answer)
+    result: DeploymentOut | Response = await conclude(gateway, asker, answer)
     return result
 
 

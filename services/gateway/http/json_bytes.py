@@ -71,23 +71,30 @@ def _bounded_int(text: str) -> int:
 
 
 def _check(value: Any) -> None:
-    """Refuse texts that cannot be kept and depth that others would not read."""
+    """Refuse texts that cannot be kept, and depth that others would not read."""
     level = [value]
-    for _ in range(JSON_DEPTH_MAX + 1):
-        following: list[Any] = []
-        for each in level:
-            if isinstance(each, str):
-                _check_text(each)
-            elif isinstance(each, dict):
-                for name in each:
-                    _check_text(name)
-                following.extend(each.values())
-            elif isinstance(each, list):
-                following.extend(each)
-        if not following:
+    for _ in range(JSON_DEPTH_MAX):
+        level = _check_level(level)
+        if not level:
             return
-        level = following
-    raise BadJsonError(f"is nested deeper than {JSON_DEPTH_MAX}")
+    if any(isinstance(each, dict | list) for each in level):
+        raise BadJsonError(f"is nested deeper than {JSON_DEPTH_MAX}")
+    _check_level(level)
+
+
+def _check_level(level: list[Any]) -> list[Any]:
+    """Return what the values of one level hold, after a look at their texts."""
+    following: list[Any] = []
+    for each in level:
+        if isinstance(each, str):
+            _check_text(each)
+        elif isinstance(each, dict):
+            for name in each:
+                _check_text(name)
+            following.extend(each.values())
+        elif isinstance(each, list):
+            following.extend(each)
+    return following
 
 
 def _check_text(text: str) -> None:

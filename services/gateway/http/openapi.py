@@ -96,25 +96,22 @@ def _problem_response(status: int) -> dict[str, Any]:
 
 def _describe(found: dict[str, Any], route: Any) -> None:
     """Add to a route's description who may make the call, and how it can go wrong."""
-    for each in getattr(route, "effective_routes", None) or [route]:
-        if not isinstance(each, GatewayRoute) or each.path_format not in found["paths"]:
-            continue
-        for method in each.methods or ():
-            operation = found["paths"][each.path_format][method.lower()]
-            operation["responses"].pop("422", None)
-            for status in _statuses(each, method):
-                operation["responses"].setdefault(
-                    str(status), {"$ref": f"#/components/responses/{status}"}
-                )
-            if each.access.signed_in:
-                operation["security"] = [{"session": []}, {"token": []}]
-            if each.access.roles is not None:
-                roles = ", ".join(sorted(each.access.roles))
-                operation["description"] = (
-                    f"{operation.get('description', '')}\n\nFor: {roles}.".strip()
-                )
-            if method == "POST" and each.access.honours_key:
-                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+    if not isinstance(route, GatewayRoute) or not route.include_in_schema:
+        return
+    for method in route.methods or ():
+        operation = found["paths"][route.path_format][method.lower()]
+        operation["responses"].pop("422", None)
+        for status in _statuses(route, method):
+            answer = {"$ref": f"#/components/responses/{status}"}
+            operation["responses"].setdefault(str(status), answer)
+        if route.access.signed_in:
+            operation["security"] = [{"session": []}, {"token": []}]
+        if route.access.roles is not None:
+            roles = ", ".join(sorted(route.access.roles))
+            said = operation.get("description", "")
+            operation["description"] = f"{said}\n\nFor: {roles}.".strip()
+        if method == "POST" and route.access.honours_key:
+            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
 
 
 _IDEMPOTENCY_KEY: Final = {

@@ -14,9 +14,10 @@ from services.gateway.http.cursors import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMI
 from services.gateway.http.problems import ProblemError, invalid
 
 _ID: Final = r"^[A-Za-z0-9._:-]{1,64}$"
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
 

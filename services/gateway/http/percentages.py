@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-_PERCENT: Final = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?")
+_PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?")
 _WHOLE: Final = 10_000
 
 
