@@ -86,6 +86,7 @@ class Running:
     liveness: Liveness = field(default_factory=Liveness)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    processing: asyncio.Task[None] = field(init=False)
 
 
 class StartError(Exception):
@@ -136,12 +137,12 @@ async def assemble(
         running = _compose(service, settings, wiring, pool, clock)
         if service.prepare is not None:
             await service.prepare(running)
-        loop = asyncio.create_task(running.processor.run(), name="processor")
+        running.processing = asyncio.create_task(running.processor.run(), name="processor")
         try:
             yield running
         finally:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            running.processing.cancel()
+            await asyncio.gather(running.processing, return_exceptions=True)
 
 
 def _compose(
@@ -210,7 +211,9 @@ async def _main(service: Service, settings: RuntimeSettings, wiring: Wiring) -> 
         bus = asyncio.create_task(_live_on_bus(running), name="bus")
         stop = asyncio.create_task(running.stopping.wait(), name="stop")
         log.info("service.started", environment=settings.environment)
-        ended, _ = await asyncio.wait({stop, bus, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(
+            {stop, bus, running.processing, *tasks}, return_when=asyncio.FIRST_COMPLETED
+        )
         status = _why(ended, stop)
         await _drain(running, bus, tasks, stop)
         return status
