@@ -1,4 +1,4 @@
-"""What running builds leave in the database: leases, states and their lock, logs.
+"""Running builds' leases and logs in the database.
 
 Everything a runner sends is fenced by its attempt: a token belongs to one attempt of one build, and
 when that has ended it can change nothing any more.
@@ -6,23 +6,26 @@ when that has ended it can change nothing any more.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from hashlib import sha256
+from typing import Literal
 
 import asyncpg
 
-from services.deployer.handlers import token_hash
+from runtime.connection import Connection
 
-Connection = asyncpg.Connection | asyncpg.Pool | Any
+Database = Connection | asyncpg.Pool
+Holder = Literal["runner", "terraform"]
 
 
 @dataclass(frozen=True)
 class Lease:
-    """An attempt at a build, by whoever holds its token; `running` while it is the current one."""
+    """An attempt at a build, by whoever holds one of its tokens; `running` while it is current."""
 
     build_id: str
     deployment_id: str
     user_id: str
     attempt: int
+    holder: Holder
     running: bool
     cancel_requested: bool
     archive_digest: str
@@ -31,14 +34,28 @@ class Lease:
     sensitive: tuple[str, ...]
 
 
-async def lease_of(connection: Connection, build_id: str, token: str) -> Lease | None:
+@dataclass(frozen=True)
+class LeaseTokens:
+    """What a runner proves itself by, and what its Terraform does, which may only touch state."""
+
+    runner: str
+    terraform: str
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a token."""
+    return sha256(token.encode()).digest()
+
+
+async def lease_of(database: Database, build_id: str, token: str) -> Lease | None:
     """Return the attempt that a token belongs to, or nothing where it belongs to none."""
-    row = await connection.fetchrow(
+    row = await database.fetchrow(
         """select l.build_id, l.deployment_id, b.user_id, l.attempt,
+                  case when l.token_hash = $2 then 'runner' else 'terraform' end as holder,
                   b.status = 'RUNNING' and b.attempt = l.attempt as running, b.cancel_requested,
                   b.archive_digest, b.archive_folder, b.variables, b.sensitive
            from leases l join builds b using (build_id)
-           where l.build_id = $1 and l.token_hash = $2""",
+           where l.build_id = $1 and (l.token_hash = $2 or l.state_token_hash = $2)""",
         build_id,
         token_hash(token),
     )
@@ -47,92 +64,72 @@ async def lease_of(connection: Connection, build_id: str, token: str) -> Lease |
     return Lease(**{**dict(row), "sensitive": tuple(row["sensitive"])})
 
 
-async def renew(connection: Connection, lease: Lease, at: datetime) -> None:
-    """Note that the runner was heard of."""
-    await connection.execute(
-        "update leases set heartbeat_at = greatest(heartbeat_at, $2) where build_id = $1",
-        lease.build_id,
+async def give_lease(
+    connection: Connection,
+    *,
+    build_id: str,
+    deployment_id: str,
+    attempt: int,
+    tokens: LeaseTokens,
+    at: datetime,
+) -> bool:
+    """Write an attempt's lease; false where the attempt before it has been taken after all.
+
+    It takes the place of the one before, whose tokens are void from then on.
+    """
+    given = await connection.fetchval(
+        """insert into leases (build_id, deployment_id, attempt, token_hash, state_token_hash,
+                               given_at, heartbeat_at)
+           values ($1, $2, $3, $4, $5, $6, $6)
+           on conflict (build_id) do update
+           set attempt = excluded.attempt, token_hash = excluded.token_hash,
+               state_token_hash = excluded.state_token_hash, given_at = excluded.given_at,
+               heartbeat_at = excluded.heartbeat_at
+           where leases.taken_at is null and leases.attempt = excluded.attempt - 1
+           returning true""",
+        build_id,
+        deployment_id,
+        attempt,
+        token_hash(tokens.runner),
+        token_hash(tokens.terraform),
         at,
     )
+    return bool(given)
 
 
-async def owns_resources(connection: Connection, deployment_id: str) -> bool:
-    """Return whether the current state manages anything."""
-    resources = await connection.fetchval(
-        """select resources from states where deployment_id = $1 and not evidence
-           order by number desc limit 1""",
-        deployment_id,
-    )
-    return bool(resources)
+async def take(database: Database, lease: Lease, at: datetime) -> bool:
+    """Note that the runner came for the job; false where the lease is another's by now.
 
-
-# State, by Terraform's HTTP backend protocol.
-
-
-async def current_state(connection: Connection, deployment_id: str) -> str | None:
-    """Return the newest state's ciphertext, or nothing where there is none yet."""
-    body: str | None = await connection.fetchval(
-        """select body from states where deployment_id = $1 and not evidence
-           order by number desc limit 1""",
-        deployment_id,
-    )
-    return body
-
-
-async def keep_state(
-    connection: Connection, lease: Lease, *, body: str, resources: int, at: datetime
-) -> bool:
-    """Keep a state; return whether it is current now, or only evidence of a stale attempt."""
-    await connection.execute(
-        """insert into states (deployment_id, build_id, attempt, body, resources, evidence,
-                               stored_at)
-           values ($1, $2, $3, $4, $5, $6, $7)""",
-        lease.deployment_id,
+    It may come again, since it may not have got the answer.
+    """
+    taken = await database.fetchval(
+        """update leases
+           set taken_at = coalesce(taken_at, $3), heartbeat_at = greatest(heartbeat_at, $3)
+           where build_id = $1 and attempt = $2 returning true""",
         lease.build_id,
         lease.attempt,
-        body,
-        resources,
-        not lease.running,
         at,
     )
-    return lease.running
+    return bool(taken)
 
 
-async def lock_state(
-    connection: Connection, lease: Lease, *, lock_id: str, info: str, at: datetime
-) -> str | None:
-    """Lock the state for a build; return the holder's information where somebody else has it."""
-    await connection.execute(
-        """insert into state_locks (deployment_id, build_id, lock_id, info, locked_at)
-           values ($1, $2, $3, $4, $5) on conflict (deployment_id) do nothing""",
-        lease.deployment_id,
+async def renew(database: Database, lease: Lease, at: datetime) -> None:
+    """Note that the runner was heard of."""
+    await database.execute(
+        """update leases set heartbeat_at = greatest(heartbeat_at, $3)
+           where build_id = $1 and attempt = $2""",
         lease.build_id,
-        lock_id,
-        info,
+        lease.attempt,
         at,
-    )
-    row = await connection.fetchrow(
-        "select lock_id, info from state_locks where deployment_id = $1", lease.deployment_id
-    )
-    return None if row is None or row["lock_id"] == lock_id else row["info"]
-
-
-async def unlock_state(connection: Connection, lease: Lease, lock_id: str) -> None:
-    """Release a build's own lock."""
-    await connection.execute(
-        "delete from state_locks where deployment_id = $1 and build_id = $2 and lock_id = $3",
-        lease.deployment_id,
-        lease.build_id,
-        lock_id,
     )
 
 
 # Logs.
 
 
-async def log_end(connection: Connection, build_id: str) -> int:
+async def log_end(database: Database, build_id: str) -> int:
     """Return the offset at which the log goes on, in bytes."""
-    end: int | None = await connection.fetchval(
+    end: int | None = await database.fetchval(
         """select chunk_offset + bytes from log_chunks where build_id = $1
            order by chunk_offset desc limit 1""",
         build_id,
@@ -141,35 +138,44 @@ async def log_end(connection: Connection, build_id: str) -> int:
 
 
 async def keep_log(
-    connection: Connection,
-    lease: Lease,
-    *,
-    offset: int,
-    size: int,
-    text: str,
-    at: datetime,
-    final: bool,
+    database: Database, lease: Lease, *, offset: int, text: str, bytes_max: int, at: datetime
 ) -> int:
-    """Keep a piece of log where it belongs; return where the log goes on.
+    """Keep a piece of a running build's log where it belongs; return where the log goes on.
 
-    `size` is how many bytes the runner sent, which is what it counts by. What is there already
-    changes nothing; a piece that begins beyond the end is not kept.
+    What is there already changes nothing. A piece that begins beyond the end, or would make the
+    log longer than it may be, is not kept.
     """
-    end = await log_end(connection, lease.build_id)
-    if offset != end:
-        return end
-    if size or final:
-        await connection.execute(
+    size = len(text.encode())
+    if size and offset == await log_end(database, lease.build_id) and offset + size <= bytes_max:
+        await database.execute(
             """insert into log_chunks (build_id, chunk_offset, deployment_id, user_id, text, bytes,
                                        at, final)
-               values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing""",
+               select b.build_id, $2, b.deployment_id, b.user_id, $3, $4, $5, false from builds b
+               where b.build_id = $1 and b.status = 'RUNNING' and b.attempt = $6
+               for share on conflict do nothing""",
             lease.build_id,
             offset,
-            lease.deployment_id,
-            lease.user_id,
             text,
             size,
             at,
-            final,
+            lease.attempt,
         )
-    return end + size
+    return await log_end(database, lease.build_id)
+
+
+async def close_log(connection: Connection, build_id: str, at: datetime) -> None:
+    """Write the piece that nothing follows; the second time changes nothing.
+
+    The build's row is locked first, so that no piece comes in between; call it in a transaction.
+    """
+    await connection.execute("select from builds where build_id = $1 for update", build_id)
+    await connection.execute(
+        """insert into log_chunks (build_id, chunk_offset, deployment_id, user_id, text, bytes, at,
+                                   final)
+           select build_id, $2, deployment_id, user_id, '', 0, $3, true from builds
+           where build_id = $1
+           and not exists (select from log_chunks where build_id = $1 and final)""",
+        build_id,
+        await log_end(connection, build_id),
+        at,
+    )

@@ -6,19 +6,22 @@
 | `GET source` | the module's archive |
 | `POST heartbeat` | says that the runner lives; answers whether to stop |
 | `POST logs?offset=N` | text that begins at byte N; answers where the log goes on |
-| `GET` `POST` `LOCK` `UNLOCK` `state` | Terraform's HTTP backend |
+| `GET` `POST` `DELETE` `LOCK` `UNLOCK` `state` | Terraform's HTTP backend |
 | `POST result` | how it ended, once |
 
-Answers 401 without the attempt's token, 409 where the attempt has ended, 503 while the database is
-away: a runner tries again.
+Terraform has a token of its own, which opens nothing but `state`: a module's code can read it.
+Answers 401 without one of the attempt's tokens, 409 where the attempt has ended, 410 where the data
+key was destroyed, 423 where another has the lock, 503 while the database is away: try again then.
 """
 
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final, assert_never
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -27,16 +30,21 @@ from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from runtime.sealing import DataKey, SealingError
-from services.deployer import builds, decider
+from services.deployer import builds, decider, states
 from services.deployer.builds import Lease
 from services.deployer.handlers import ACTOR, EndBuild
 from services.deployer.keys import KeyErasedError, data_key
+from services.deployer.runner.job import Heartbeat, Job, LogEnd, Report
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import find_terraform, resources_in
 
 BODY_BYTES_MAX: Final = 64 * 1024**2
 LOG_PIECE_BYTES_MAX: Final = 1024**2
 ERROR_LENGTH_MAX: Final = 8_000
+LOCK_LENGTH_MAX: Final = 20_000
+NO_STATE: Final = b""
+"""What is kept where a state was deleted: a version like any other, so that none is ever lost."""
+_CODE: Final = re.compile(r"[A-Z][A-Z_]{0,62}")
 _LEASE: Final = web.RequestKey("lease", Lease)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -75,6 +83,7 @@ class BuildsApi:
                 web.post(f"{base}/result", self._result),
                 web.get(f"{base}/state", self._read_state),
                 web.post(f"{base}/state", self._write_state),
+                web.delete(f"{base}/state", self._delete_state),
                 web.route("LOCK", f"{base}/state", self._lock),
                 web.route("UNLOCK", f"{base}/state", self._unlock),
             ]
@@ -90,29 +99,31 @@ class BuildsApi:
             lease = await builds.lease_of(self._running.pool, build_id, token)
         if lease is None:
             return web.json_response({"error": "unknown token"}, status=401)
+        if lease.holder == "terraform" and not request.path.endswith("/state"):
+            return web.json_response({"error": "this token is for the state only"}, status=403)
         request[_LEASE] = lease
         return await handler(request)
 
     async def _job(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
-        if not lease.running:
+        now = self._running.clock.now()
+        if not lease.running or not await builds.take(self._running.pool, lease, now):
             return _stale()
         key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
         variables = key.decrypt_json(lease.variables)
-        return web.json_response(
-            {
-                "program": find_terraform(self._settings.terraform),
-                "archive_digest": lease.archive_digest,
-                "archive_folder": lease.archive_folder,
-                "variables": variables,
-                "secrets": [variables[name] for name in lease.sensitive if name in variables],
-                "build_seconds_max": self._settings.build_seconds_max,
-                "heartbeat_seconds": self._settings.heartbeat_seconds,
-                "silence_seconds_max": self._settings.silence_seconds_max,
-                "stop_grace_seconds": self._settings.stop_grace_seconds,
-                "log_bytes_max": self._settings.log_bytes_max,
-            }
+        job = Job(
+            program=find_terraform(self._settings.terraform),
+            archive_digest=lease.archive_digest,
+            archive_folder=lease.archive_folder,
+            variables=variables,
+            secrets=[variables[name] for name in lease.sensitive if name in variables],
+            build_seconds_max=self._settings.build_seconds_max,
+            heartbeat_seconds=self._settings.heartbeat_seconds,
+            silence_seconds_max=self._settings.silence_seconds_max,
+            stop_grace_seconds=self._settings.stop_grace_seconds,
+            log_bytes_max=self._settings.log_bytes_max,
         )
+        return _answer(job)
 
     async def _source(self, request: web.Request) -> web.Response:
         try:
@@ -126,40 +137,44 @@ class BuildsApi:
         if not lease.running:
             return _stale()
         await builds.renew(self._running.pool, lease, self._running.clock.now())
-        return web.json_response({"stop": lease.cancel_requested})
+        return _answer(Heartbeat(stop=lease.cancel_requested))
 
     async def _logs(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
         offset = request.query.get("offset", "")
         body = await request.read()
-        if not offset.isdigit() or len(body) > LOG_PIECE_BYTES_MAX:
+        if not (offset.isascii() and offset.isdigit()) or len(body) > LOG_PIECE_BYTES_MAX:
             return web.json_response({"error": "offset or size"}, status=400)
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return web.json_response({"error": "a log is UTF-8"}, status=400)
+        if not lease.running:
+            return _stale()
         end = await builds.keep_log(
             self._running.pool,
             lease,
             offset=int(offset),
-            size=len(body),
-            text=body.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            text=text.replace("\0", "?"),
+            bytes_max=self._settings.log_bytes_max,
             at=self._running.clock.now(),
-            final=request.query.get("final") == "1",
         )
         self._wake_logs()
-        return web.json_response({"end": end})
+        return _answer(LogEnd(end=end))
 
     async def _result(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
         if not lease.running:
             return _stale()
         try:
-            report = json.loads(await request.read())
-            ending = await self._ending(lease, report)
-        except (ValueError, KeyError, TypeError) as error:
+            report = msgspec.json.decode(await request.read(), type=Report)
+        except (ValueError, RecursionError) as error:
             return web.json_response({"error": repr(error)}, status=400)
         end = decider.End(
             build_id=lease.build_id,
             attempt=lease.attempt,
-            ending=ending,
-            owns_resources=await builds.owns_resources(self._running.pool, lease.deployment_id),
+            ending=await self._ending(lease, report),
+            owns_resources=await states.owns_resources(self._running.pool, lease.deployment_id),
         )
         command = EndBuild(actor=ACTOR, deployment_id=lease.deployment_id, end=end)
         try:
@@ -168,46 +183,60 @@ class BuildsApi:
             return _stale()
         return web.json_response({})
 
-    async def _ending(self, lease: Lease, report: dict[str, Any]) -> decider.Ending:
-        match report["status"]:
+    async def _ending(self, lease: Lease, report: Report) -> decider.Ending:
+        match report.status:
             case "SUCCESS":
                 key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
-                return decider.Succeed(outputs=key.encrypt_json(report["outputs"]))
+                return decider.Succeed(outputs=key.encrypt_json(report.outputs))
             case "CANCELLED" if lease.cancel_requested:
                 return decider.Stopped()
             case "TIMED_OUT":
                 return decider.TimeOut(limit_seconds=self._settings.build_seconds_max)
             case "FAILED" | "CANCELLED":
                 return decider.Fail(
-                    code=str(report["code"]),
-                    message=str(report["message"])[:ERROR_LENGTH_MAX].replace(
-                        "\0", "\N{REPLACEMENT CHARACTER}"
-                    ),
-                    platform_fault=bool(report["platform_fault"]),
+                    code=report.code if _CODE.fullmatch(report.code) else "BUILD_FAILED",
+                    message=_sendable(report.message[:ERROR_LENGTH_MAX]),
+                    platform_fault=report.platform_fault,
                 )
-            case status:
-                raise ValueError(f"unknown status {status!r}")
+            case _:
+                assert_never(report.status)
 
     async def _read_state(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
-        ciphertext = await builds.current_state(self._running.pool, lease.deployment_id)
+        ciphertext = await states.current_state(self._running.pool, lease.deployment_id)
         if ciphertext is None:
             return web.Response(status=404)
         key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
-        return web.Response(body=key.decrypt(ciphertext), content_type="application/json")
+        state = await asyncio.to_thread(key.decrypt, ciphertext)
+        if state == NO_STATE:
+            return web.Response(status=404)
+        return web.Response(body=state, content_type="application/json")
 
     async def _write_state(self, request: web.Request) -> web.Response:
-        lease = request[_LEASE]
         body = await request.read()
         try:
             resources = resources_in(body)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
+        return await self._keep_state(request, body, resources)
+
+    async def _delete_state(self, request: web.Request) -> web.Response:
+        return await self._keep_state(request, NO_STATE, 0)
+
+    async def _keep_state(self, request: web.Request, body: bytes, resources: int) -> web.Response:
+        """Keep a state, current or as evidence; one that comes past another's lock is refused."""
+        lease = request[_LEASE]
+        holder = await states.lock_holder(self._running.pool, lease.deployment_id)
+        named = request.query.get("ID")
+        if holder is not None and named is not None and holder[0] != named:
+            return _locked(holder[1])
         key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
-        current = await builds.keep_state(
+        current = await states.keep_state(
             self._running.pool,
-            lease,
-            body=key.encrypt(body),
+            deployment_id=lease.deployment_id,
+            build_id=lease.build_id,
+            attempt=lease.attempt,
+            body=await asyncio.to_thread(key.encrypt, body),
             resources=resources,
             at=self._running.clock.now(),
         )
@@ -215,23 +244,21 @@ class BuildsApi:
 
     async def _lock(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
+        info = await _lock_info(request)
         if not lease.running:
             return _stale()
-        info = (await request.read()).decode(errors="replace")
-        holder = await builds.lock_state(
+        holder = await states.lock_state(
             self._running.pool,
             lease,
             lock_id=_lock_id(info),
             info=info,
             at=self._running.clock.now(),
         )
-        if holder is None:
-            return web.json_response({})
-        return web.Response(status=423, text=holder, content_type="application/json")
+        return web.json_response({}) if holder is None else _locked(holder)
 
     async def _unlock(self, request: web.Request) -> web.Response:
-        info = (await request.read()).decode(errors="replace")
-        await builds.unlock_state(self._running.pool, request[_LEASE], _lock_id(info))
+        lock_id = _lock_id(await _lock_info(request))
+        await states.unlock_state(self._running.pool, request[_LEASE], lock_id)
         return web.json_response({})
 
 
@@ -248,14 +275,33 @@ def _token(request: web.Request) -> str | None:
     return None
 
 
+async def _lock_info(request: web.Request) -> str:
+    """Return what the one who locks says of themselves, as text that Postgres can hold."""
+    body = (await request.read())[:LOCK_LENGTH_MAX]
+    return _sendable(body.decode(errors="replace"))
+
+
 def _lock_id(info: str) -> str:
     try:
         content = json.loads(info)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
-    if not isinstance(content, dict):
-        raise web.HTTPBadRequest(text="a lock is a JSON object")
-    return str(content.get("ID", ""))
+    if not isinstance(content, dict) or not isinstance(content.get("ID"), str):
+        raise web.HTTPBadRequest(text="a lock is a JSON object with an ID")
+    return _sendable(content["ID"])
+
+
+def _sendable(text: str) -> str:
+    """Return the text without what neither JSON nor Postgres can carry."""
+    return text.replace("\0", "?").encode(errors="replace").decode()
+
+
+def _locked(holder: str) -> web.Response:
+    return web.Response(status=423, text=holder, content_type="application/json")
+
+
+def _answer(value: msgspec.Struct) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
 
 
 def _stale() -> web.Response:

@@ -2,10 +2,13 @@
 
 `NEW` → `REQUESTED` → `QUEUED` → `PROVISIONING` → `SUCCESS` | `FAILED` | `CANCELLED` | `TIMED_OUT`,
 or `REFUSED`. What ended never changes: a late or repeated report is refused as stale.
+
+A build is begun at most once. Only where no runner has come for it, which whoever commands
+`Reassign` must know, may it be given to another, and then under a new attempt.
 """
 
 from dataclasses import dataclass
-from typing import Final, TypedDict, assert_never
+from typing import TypedDict, assert_never
 
 import msgspec
 
@@ -17,6 +20,7 @@ from services.deployer.events import (
     BuildEnd,
     BuildFailed,
     BuildQueued,
+    BuildReassigned,
     BuildStarted,
     BuildSucceeded,
     BuildTimedOut,
@@ -26,11 +30,6 @@ from services.deployer.events import (
     DeploymentRefused,
     HoldRequested,
     Problem,
-    Status,
-)
-
-ENDED: Final[frozenset[Status]] = frozenset(
-    {"REFUSED", "SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT"}
 )
 
 
@@ -65,10 +64,18 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Give the build to a runner, as its first and only attempt."""
+    """Give the build to a runner, as its first attempt."""
 
     build_id: str
     executor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reassign:
+    """Give the build to another runner, since the one of this attempt never came for it."""
+
+    build_id: str
+    attempt: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +126,7 @@ class End:
     owns_resources: bool
 
 
-DeploymentCommand = Request | Refuse | Queue | Start | Cancel | End
+DeploymentCommand = Request | Refuse | Queue | Start | Reassign | Cancel | End
 
 
 def decide(command: DeploymentCommand, deployment: Deployment) -> list[DeploymentFact]:
@@ -136,6 +143,8 @@ def decide(command: DeploymentCommand, deployment: Deployment) -> list[Deploymen
             return _queue(command, deployment)
         case Start():
             return _start(command, deployment)
+        case Reassign():
+            return _reassign(command, deployment)
         case Cancel():
             return _cancel(command, deployment)
         case End():
@@ -187,9 +196,18 @@ def _start(command: Start, deployment: Deployment) -> list[DeploymentFact]:
     return [started]
 
 
+def _reassign(command: Reassign, deployment: Deployment) -> list[DeploymentFact]:
+    build = _current(deployment, command.build_id, command.attempt)
+    if build.cancel_requested_by is not None:
+        raise Refusal("ILLEGAL_TRANSITION", "a build that is to be cancelled is not begun anew")
+    return [BuildReassigned(**_of(deployment, build), attempt=build.attempt + 1)]
+
+
 def _cancel(command: Cancel, deployment: Deployment) -> list[DeploymentFact]:
     """End a waiting build at once; have a running one stopped."""
     build = deployment.build
+    if deployment.status == "NEW":
+        raise Refusal("UNKNOWN_DEPLOYMENT", "there is no such deployment")
     if build is None or deployment.status not in {"QUEUED", "PROVISIONING"}:
         raise Refusal(
             "ILLEGAL_TRANSITION",
@@ -210,13 +228,7 @@ def _cancel(command: Cancel, deployment: Deployment) -> list[DeploymentFact]:
 
 
 def _end(command: End, deployment: Deployment) -> BuildEnd:
-    build = deployment.build
-    if (
-        build is None
-        or deployment.status in ENDED
-        or (build.build_id, build.attempt) != (command.build_id, command.attempt)
-    ):
-        raise Refusal("STALE_REPORT", "this attempt has ended", status=deployment.status)
+    build = _current(deployment, command.build_id, command.attempt)
     attempt, owns = build.attempt, command.owns_resources
     match command.ending:
         case Succeed(outputs=outputs):
@@ -246,6 +258,18 @@ def _end(command: End, deployment: Deployment) -> BuildEnd:
             )
         case _:
             assert_never(command.ending)
+
+
+def _current(deployment: Deployment, build_id: str, attempt: int) -> Build:
+    """Return the build where this is its running attempt, else refuse the report as stale."""
+    build = deployment.build
+    if (
+        build is None
+        or deployment.status != "PROVISIONING"
+        or (build.build_id, build.attempt) != (build_id, attempt)
+    ):
+        raise Refusal("STALE_REPORT", "this attempt has ended", status=deployment.status)
+    return build
 
 
 class _BuildFields(TypedDict):
@@ -281,15 +305,10 @@ def evolve(deployment: Deployment, fact: DeploymentFact) -> Deployment:
         case BuildStarted():
             started = Build(build_id=fact.build_id, action=fact.action, attempt=fact.attempt)
             return msgspec.structs.replace(deployment, status="PROVISIONING", build=started)
+        case BuildReassigned():
+            return _with_build(deployment, attempt=fact.attempt)
         case CancelRequested():
-            stopping = (
-                None
-                if deployment.build is None
-                else msgspec.structs.replace(
-                    deployment.build, cancel_requested_by=fact.requested_by
-                )
-            )
-            return msgspec.structs.replace(deployment, build=stopping)
+            return _with_build(deployment, cancel_requested_by=fact.requested_by)
         case BuildSucceeded():
             return msgspec.structs.replace(deployment, status="SUCCESS")
         case BuildFailed():
@@ -300,6 +319,12 @@ def evolve(deployment: Deployment, fact: DeploymentFact) -> Deployment:
             return msgspec.structs.replace(deployment, status="TIMED_OUT")
         case _:
             assert_never(fact)
+
+
+def _with_build(deployment: Deployment, **changes: int | str) -> Deployment:
+    build = deployment.build
+    changed = None if build is None else msgspec.structs.replace(build, **changes)
+    return msgspec.structs.replace(deployment, build=changed)
 
 
 def initial(stream: str) -> Deployment:

@@ -97,6 +97,14 @@ class BuildStarted(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="
     executor: str
 
 
+class BuildReassigned(
+    BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_reassigned"
+):
+    """The runner never came for the build: another may, and what the first one holds is void."""
+
+    attempt: int
+
+
 class CancelRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="cancel_requested"):
     """A running build should be stopped."""
 
@@ -143,6 +151,7 @@ DeploymentFact = (
     | DeploymentRefused
     | BuildQueued
     | BuildStarted
+    | BuildReassigned
     | CancelRequested
     | BuildSucceeded
     | BuildFailed

@@ -1,8 +1,7 @@
 """What the deployer does with a message: one deployment's stream, locked, decided, appended to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import dataclass, field
 
 import asyncpg
 import msgspec
@@ -15,6 +14,8 @@ from runtime.refusal import Refusal
 from runtime.sealing import DataKey, SealingError
 from runtime.work import Command, Message, Needs, Work
 from services.deployer import decider, subscribers
+from services.deployer.builds import LeaseTokens, close_log, give_lease
+from services.deployer.events import BuildCancelled
 from services.deployer.knowledge import (
     DATA_KEY,
     MODULE,
@@ -31,12 +32,22 @@ ACTOR = "deployer"
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimBuild(Command):
-    """Give a queued build to a runner that will prove itself by this token."""
+    """Give a queued build to a runner that will prove itself by these tokens."""
 
     deployment_id: str
     build_id: str
     executor: str
-    token: str
+    tokens: LeaseTokens = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReassignBuild(Command):
+    """Give a build that the runner of this attempt never came for to another one."""
+
+    deployment_id: str
+    build_id: str
+    attempt: int
+    tokens: LeaseTokens = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +69,7 @@ class DeployerHandlers:
     def needs(self, message: Message) -> Needs:
         """Return the deployment a message is about, and what the decision rests on."""
         match message:
-            case ClaimBuild() | EndBuild():
+            case ClaimBuild() | ReassignBuild() | EndBuild():
                 return Needs(streams=(deployment_stream(message.deployment_id),))
             case Envelope(data=gateway.DeploymentRequested() as request):
                 version = version_key(request.module_id, request.module_version or 0)
@@ -81,9 +92,13 @@ class DeployerHandlers:
         """Carry the message out on its deployment."""
         match message:
             case ClaimBuild():
-                self._claim(message, work)
+                start = decider.Start(build_id=message.build_id, executor=message.executor)
+                _give(message, start, work)
+            case ReassignBuild():
+                again = decider.Reassign(build_id=message.build_id, attempt=message.attempt)
+                _give(message, again, work)
             case EndBuild():
-                self._decide(message.deployment_id, message.end, work)
+                self._end(message, work)
             case Envelope(data=gateway.DeploymentRequested() as request):
                 self._request(request, work)
             case Envelope(data=gateway.DeploymentCancelRequested() as request):
@@ -124,34 +139,25 @@ class DeployerHandlers:
             return None
 
     def _cancel(self, request: gateway.DeploymentCancelRequested, work: Work) -> None:
+        if work.now >= request.expires_at:
+            work.refuse("REQUEST_EXPIRED", "the request came too late to be carried out")
+            return
         stream = deployment_stream(request.deployment_id)
         command = decider.Cancel(requested_by=request.requested_by)
         try:
             facts = decider.decide(command, work.state(stream))
         except Refusal as refusal:
             work.refuse(refusal.code, refusal.detail, errors=(), **refusal.fields)
-        else:
-            work.append(stream, facts, actor=request.requested_by)
+            return
+        work.append(stream, facts, actor=request.requested_by)
+        for fact in facts:
+            if isinstance(fact, BuildCancelled):
+                _close_log(fact.build_id, work)
 
-    def _claim(self, message: ClaimBuild, work: Work) -> None:
-        """Start the build, and write the lease of exactly this attempt beside it."""
-        stream = deployment_stream(message.deployment_id)
-        command = decider.Start(build_id=message.build_id, executor=message.executor)
-        work.append(stream, decider.decide(command, work.state(stream)))
-        attempt, now = work.state(stream).build.attempt, work.now
-
-        async def lease(connection: asyncpg.Connection) -> None:
-            await connection.execute(
-                """insert into leases (build_id, deployment_id, attempt, token_hash, heartbeat_at)
-                   values ($1, $2, $3, $4, $5)""",
-                message.build_id,
-                message.deployment_id,
-                attempt,
-                token_hash(message.token),
-                now,
-            )
-
-        work.alongside(lease)
+    def _end(self, message: EndBuild, work: Work) -> None:
+        """End the build; nothing follows in its log."""
+        self._decide(message.deployment_id, message.end, work)
+        _close_log(message.end.build_id, work)
 
     def _decide(self, deployment_id: str, command: decider.DeploymentCommand, work: Work) -> None:
         stream = deployment_stream(deployment_id)
@@ -164,9 +170,36 @@ def deployment_stream(deployment_id: str) -> str:
     return f"deployment-{deployment_id}"
 
 
-def token_hash(token: str) -> bytes:
-    """Return what is kept of a build's token."""
-    return sha256(token.encode()).digest()
+def _give(
+    message: ClaimBuild | ReassignBuild, command: decider.Start | decider.Reassign, work: Work
+) -> None:
+    """Begin an attempt, and write its lease beside it: both are there, or neither."""
+    stream = deployment_stream(message.deployment_id)
+    work.append(stream, decider.decide(command, work.state(stream)))
+    attempt, now = work.state(stream).build.attempt, work.now
+
+    async def lease(connection: asyncpg.Connection) -> None:
+        given = await give_lease(
+            connection,
+            build_id=message.build_id,
+            deployment_id=message.deployment_id,
+            attempt=attempt,
+            tokens=message.tokens,
+            at=now,
+        )
+        if not given:
+            raise Refusal("BUILD_TAKEN", "a runner has come for the build")
+
+    work.alongside(lease)
+
+
+def _close_log(build_id: str, work: Work) -> None:
+    now = work.now
+
+    async def close(connection: asyncpg.Connection) -> None:
+        await close_log(connection, build_id, now)
+
+    work.alongside(close)
 
 
 def _version(

@@ -1,27 +1,40 @@
-"""Runs builds on this machine: one runner process for each, in a session of its own.
+"""Runs builds on this machine: one runner process for each, in a session and a folder of its own.
 
 A runner is not the deployer's limb: it goes on when the deployer is killed, reports to the one
 that comes next, and stops by itself when nobody listens. Only where the deployer itself stops in
-good order are its runners told to stop too.
+good order are its runners told to stop too. What there is of a build is read from its folder, so
+that a deployer that was started anew knows as much as the one before it.
 """
 
 import asyncio
-import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 import structlog
 
-from runtime.process import Running
+from services.deployer.builds import LeaseTokens
+from services.deployer.runner.job import Order
+from services.deployer.runner.processes import (
+    PROCESS_ID_FILE,
+    RUNNER_MODULE,
+    kill_in,
+    kill_user,
+    runner_in,
+    works_in,
+)
 from services.deployer.settings import DeployerSettings
-from services.deployer.terraform import find_terraform
+from services.deployer.terraform import NOT_FOUND, find_terraform, unsaved_state
 
-_INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH")
-_RUNNER_MODULE: Final = "services.deployer.runner"
+INTERRUPTION_SHARE: Final = 0.6
+"""How much of the time that a stop may take the runners have."""
+
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH")
 
 
 class ExecutorError(Exception):
@@ -33,104 +46,163 @@ class ExecutorError(Exception):
 
 
 class LocalExecutor:
-    """Starts runners and, when the deployer stops, ends them."""
+    """Starts runners, notices when one has died, and ends them when the deployer stops."""
 
     name: Final = "local"
 
-    def __init__(self, settings: DeployerSettings, builds_url: str) -> None:
+    def __init__(
+        self, settings: DeployerSettings, builds_url: str, first_build_user: int | None
+    ) -> None:
         self._settings = settings
+        self._work_dir = settings.work_dir.absolute()
         self._builds_url = builds_url
-        self._process_ids: set[int] = set()
+        self._first_user = first_build_user
+        self._children: set[int] = set()
 
-    def start(self, build_id: str, token: str) -> int:
-        """Start a build's runner and return its process id; `ExecutorError` where none can be."""
+    def start(self, build_id: str, attempt: int, tokens: LeaseTokens) -> None:
+        """Start a runner for an attempt; `ExecutorError` where none can be."""
         if find_terraform(self._settings.terraform) is None:
-            raise ExecutorError(
-                "TERRAFORM_NOT_FOUND",
-                "neither terraform nor tofu is on this machine's PATH; install one, or name it in "
-                "TOLLGATE_TERRAFORM",
-            )
-        if not self._settings.allow_unisolated_builds:
+            raise ExecutorError("TERRAFORM_NOT_FOUND", NOT_FOUND)
+        if self._first_user is None and not self._settings.allow_unisolated_builds:
             raise ExecutorError(
                 "BUILDS_NOT_ISOLATED",
-                "builds on this machine run with the deployer's own rights, which needs "
+                "builds on this machine would run with the deployer's own rights, which needs "
                 "TOLLGATE_ALLOW_UNISOLATED_BUILDS and is for development only",
             )
-        folder = self._settings.work_dir / build_id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        order = {
-            "url": f"{self._builds_url}/builds/{build_id}",
-            "token": token,
-            "folder": str(folder),
-        }
         try:
-            process_id = _spawn(folder / "runner.log", json.dumps(order).encode())
+            self._start(build_id, attempt, tokens)
         except OSError as error:
             raise ExecutorError("RUNNER_NOT_STARTED", f"no runner started: {error}") from error
-        self._process_ids.add(process_id)
-        return process_id
 
-    async def collect(self) -> None:
-        """Take note of runners that have ended, so that none stays a zombie; for ever."""
-        while True:
-            await asyncio.sleep(1)
-            for process_id in list(self._process_ids):
-                try:
-                    ended, _ = os.waitpid(process_id, os.WNOHANG)  # noqa: ASYNC222 - does not wait
-                except ChildProcessError:
-                    ended = process_id
-                if ended:
-                    self._process_ids.discard(process_id)
+    def _start(self, build_id: str, attempt: int, tokens: LeaseTokens) -> None:
+        folder = self._folder(build_id, attempt)
+        uid = self._free_user()
+        home = folder / "home"
+        home.mkdir(parents=True)
+        home.chmod(0o700)
+        folder.chmod(0o700 if uid is None else 0o711)
+        if uid is not None:
+            os.chown(home, uid, uid)
+        order = Order(
+            url=f"{self._builds_url}/builds/{build_id}",
+            token=tokens.runner,
+            terraform_token=tokens.terraform,
+            folder=str(folder),
+            uid=uid,
+            interruption_seconds_max=self._settings.drain_seconds * INTERRUPTION_SHARE,
+        )
+        process_id = _spawn(folder, msgspec.json.encode(order))
+        self._children.add(process_id)
+        (folder / PROCESS_ID_FILE).write_text(str(process_id))
+
+    def _free_user(self) -> int | None:
+        """Return a user whom no build has, alive or not yet cleared away."""
+        if self._first_user is None:
+            return None
+        taken = {uid for folder in self.folders() if (uid := _user_of(folder)) is not None}
+        uid = self._first_user
+        while uid in taken:
+            uid += 1
+        return uid
+
+    # What has become of them.
+
+    def folders(self) -> list[Path]:
+        """Return the folders of all attempts that are not cleared away."""
+        return [path for path in self._work_dir.glob("build-*") if path.is_dir()]
+
+    def has_died(self, build_id: str, attempt: int) -> bool:
+        """Return whether an attempt's runner was here, and is no more."""
+        folder = self._folder(build_id, attempt)
+        return folder.is_dir() and runner_in(folder) is None
+
+    def has_processes(self, build_id: str, attempt: int) -> bool:
+        """Return whether anything of an attempt's still works in its folder."""
+        return works_in(self._folder(build_id, attempt))
+
+    def end(self, build_id: str, attempt: int) -> None:
+        """Kill all there is of an attempt on this machine."""
+        folder = self._folder(build_id, attempt)
+        runner = runner_in(folder)
+        if runner is not None:
+            _signal(runner, signal.SIGKILL)
+        if folder.is_dir():
+            uid = _user_of(folder)
+            if uid is not None:
+                kill_user(uid)
+            kill_in(folder)
+
+    def unsaved_state(self, build_id: str, attempt: int, archive_folder: str) -> bytes | None:
+        """Return the state that a dead attempt's Terraform could hand over to nobody, if any."""
+        home = self._folder(build_id, attempt) / "home"
+        return unsaved_state(home / "source" / archive_folder)
+
+    def clear(self, folder: Path) -> None:
+        """Remove a folder, if nobody works in it any more."""
+        if runner_in(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def collect(self) -> None:
+        """Take note of runners that have ended, so that none stays a zombie."""
+        for process_id in list(self._children):
+            try:
+                ended, _ = os.waitpid(process_id, os.WNOHANG)
+            except ChildProcessError:
+                ended = process_id
+            if ended:
+                self._children.discard(process_id)
+
+    async def stop(self) -> None:
+        """Tell all runners to stop, wait for them, and kill what is left after the bound.
+
+        They stop Terraform gracefully and report, so their builds end as interrupted.
+        """
+        log = structlog.get_logger()
+        runners = {f: runner for f in self.folders() if (runner := runner_in(f)) is not None}
+        for runner in runners.values():
+            log.info("runner.told_to_stop", pid=runner.pid)
+            _signal(runner, signal.SIGTERM)
+        bound = self._settings.drain_seconds * INTERRUPTION_SHARE
+        await asyncio.to_thread(psutil.wait_procs, list(runners.values()), timeout=bound)
+        for folder in runners:
+            if folder.is_dir() and (runner_in(folder) is not None or works_in(folder)):
+                log.error("runner.killed", folder=folder.name)
+                build_id, _, attempt = folder.name.rpartition("-")
+                await asyncio.to_thread(self.end, build_id, int(attempt))
+
+    def _folder(self, build_id: str, attempt: int) -> Path:
+        return self._work_dir / f"{build_id}-{attempt}"
 
 
-def _spawn(log: Path, order: bytes) -> int:
+def _user_of(folder: Path) -> int | None:
+    """Return the user that an attempt runs as, where it is not our own."""
+    try:
+        uid = (folder / "home").lstat().st_uid
+    except OSError:
+        return None
+    return None if uid == os.geteuid() else uid
+
+
+def _spawn(folder: Path, order: bytes) -> int:
     """Start a runner in a session of its own, with the order on its standard input."""
     reading, writing = os.pipe()
+    log = str(folder / "runner.log")
     try:
         os.write(writing, order)  # smaller than a pipe's buffer, so it does not wait
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", _RUNNER_MODULE],
+            [sys.executable, "-m", RUNNER_MODULE, str(folder)],
             {name: os.environ[name] for name in _INHERITED if name in os.environ},
             setsid=True,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, reading, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
         )
     finally:
         os.close(writing)
         os.close(reading)
-
-
-async def stop_runners(running: Running, seconds_max: float) -> None:
-    """Tell this machine's runners to stop, wait for them, and kill what is left after the bound.
-
-    They stop Terraform gracefully and report, so their builds end as interrupted.
-    """
-    rows = await running.pool.fetch(
-        """select l.process_id from leases l join builds b using (build_id)
-           where b.status = 'RUNNING' and l.process_id is not null"""
-    )
-    runners = [process for row in rows if (process := runner_process(row["process_id"]))]
-    for runner in runners:
-        structlog.get_logger().info("runner.told_to_stop", pid=runner.pid)
-        _signal(runner, signal.SIGTERM)
-    _, alive = await asyncio.to_thread(psutil.wait_procs, runners, timeout=seconds_max)
-    for runner in alive:
-        structlog.get_logger().error("runner.killed", pid=runner.pid)
-        _signal(runner, signal.SIGKILL)
-
-
-def runner_process(process_id: int) -> psutil.Process | None:
-    """Return the runner that has this process id, unless somebody else has it by now."""
-    try:
-        process = psutil.Process(process_id)
-        ours = _RUNNER_MODULE in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
-    return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -1,6 +1,7 @@
 """Where the deployer is put together; nothing happens at import."""
 
 import asyncio
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -11,13 +12,17 @@ from runtime.process import Running, Service
 from runtime.sealing import DataKey
 from services.deployer.builds_api import BuildsApi
 from services.deployer.handlers import DeployerHandlers
-from services.deployer.local_executor import LocalExecutor, stop_runners
+from services.deployer.isolation import first_build_user, prepare_work_folder
+from services.deployer.local_executor import LocalExecutor
 from services.deployer.log_relay import relay_logs
 from services.deployer.projections.builds import Builds
 from services.deployer.publishing import DEPLOYMENT
-from services.deployer.scheduler import Scheduler, reap
+from services.deployer.reaper import Reaper
+from services.deployer.scheduler import Scheduler
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import find_terraform
+
+SHUTDOWN_SECONDS: Final = 1.0
 
 
 def build(settings: DeployerSettings) -> Service:
@@ -48,7 +53,13 @@ def build(settings: DeployerSettings) -> Service:
 async def _run_builds(
     running: Running, settings: DeployerSettings, master_key: DataKey, woken: asyncio.Event
 ) -> None:
-    """Listen to builds, start them, relay what they print; when stopping, end the runners first."""
+    """Listen to builds, start them, look after them, relay what they print.
+
+    Only where this is cancelled, which is a stop in good order, are the runners told to stop, while
+    there is still somebody for them to report to. What fails here ends the process as a crash does:
+    its runners go on.
+    """
+    prepare_work_folder(settings.work_dir)
     logs_woken = asyncio.Event()
     api = BuildsApi(
         running,
@@ -57,36 +68,47 @@ async def _run_builds(
         master_key=master_key,
         wake_logs=logs_woken.set,
     )
-    runner = web.AppRunner(api.app(), access_log=None)
+    runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    site = web.TCPSite(runner, settings.builds_host, settings.builds_port)
-    await site.start()
-    executor = LocalExecutor(settings, _url(runner, settings))
-    _say_what_runs_builds(settings)
-    scheduler = Scheduler(running, settings, executor, woken)
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(scheduler.run())
-            group.create_task(relay_logs(running, logs_woken))
-            group.create_task(reap(running, settings.lost_after_seconds))
-            group.create_task(executor.collect())
+        await web.TCPSite(runner, settings.builds_host, settings.builds_port).start()
+        executor = await _executor(settings, _url(runner, settings))
+        scheduler = Scheduler(running, settings, executor, woken)
+        reaper = Reaper(running, settings, executor, scheduler, master_key)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(scheduler.run())
+                group.create_task(relay_logs(running, logs_woken))
+                group.create_task(reaper.run())
+        except asyncio.CancelledError:
+            await executor.stop()
+            raise
     finally:
-        await stop_runners(running, settings.drain_seconds * 0.7)
         await runner.cleanup()
 
 
-def _url(runner: web.AppRunner, settings: DeployerSettings) -> str:
-    """Return where builds reach us, with the port that was really taken."""
-    port = runner.addresses[0][1]
-    return f"http://{settings.builds_host}:{port}"
-
-
-def _say_what_runs_builds(settings: DeployerSettings) -> None:
+async def _executor(settings: DeployerSettings, url: str) -> LocalExecutor:
+    """Return what runs builds, having said how it will."""
     log = structlog.get_logger()
     program = find_terraform(settings.terraform)
     if program is None:
         log.warning("terraform.not_found", consequence="every build will fail and say so")
     else:
         log.info("terraform.found", program=program)
-    if settings.allow_unisolated_builds:
+    user = await asyncio.to_thread(
+        first_build_user, settings.work_dir, settings.first_build_uid, program
+    )
+    if user is not None:
+        log.info("builds.isolated", first_build_uid=user)
+    elif settings.allow_unisolated_builds:
         log.warning("builds.not_isolated", consequence="for development only")
+    else:
+        log.warning("builds.not_isolated", consequence="every build will fail and say so")
+    return LocalExecutor(settings, url, user)
+
+
+def _url(runner: web.AppRunner, settings: DeployerSettings) -> str:
+    """Return where builds on this machine reach us, with the port that was really taken."""
+    port = runner.addresses[0][1]
+    everywhere = settings.builds_host in {"0.0.0.0", "::"}  # noqa: S104 - asked, not bound
+    return f"http://{'127.0.0.1' if everywhere else settings.builds_host}:{port}"

@@ -13,6 +13,7 @@ from services.deployer.events import (
     BuildEnd,
     BuildFailed,
     BuildQueued,
+    BuildReassigned,
     BuildStarted,
     BuildSucceeded,
     BuildTimedOut,
@@ -25,7 +26,10 @@ from services.deployer.events import (
 
 
 def publish(record: Recorded[DeploymentFact]) -> Sequence[Event]:
-    """Return the message that a fact is; that a running build should stop is nobody else's."""
+    """Return the message that a fact is.
+
+    That a running build should stop, or is given to another runner, concerns nobody else.
+    """
     deployment_id = record.stream.partition("-")[2]
     fact = record.fact
     match fact:
@@ -35,7 +39,7 @@ def publish(record: Recorded[DeploymentFact]) -> Sequence[Event]:
             return [_refused(deployment_id, fact)]
         case BuildQueued():
             return [_queued(deployment_id, fact)]
-        case CancelRequested():
+        case CancelRequested() | BuildReassigned():
             return []
         case BuildStarted():
             started = v1.DeploymentProvisioning(

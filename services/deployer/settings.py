@@ -28,6 +28,10 @@ class DeployerSettings(RuntimeSettings):
     terraform: Annotated[
         str | None, Field(description="the terraform or tofu to run; none: found on the PATH")
     ] = None
+    first_build_uid: Annotated[
+        int,
+        Field(ge=1_000, le=60_000_000, description="as root, builds run as this user and the next"),
+    ] = 60_706
     concurrent_builds_max: Annotated[
         int, Field(ge=1, le=256, description="how many builds run at a time")
     ] = 4
@@ -42,7 +46,7 @@ class DeployerSettings(RuntimeSettings):
     ] = 60.0
     stop_grace_seconds: Annotated[
         float, Field(gt=0, le=600, description="from SIGINT to SIGKILL of Terraform")
-    ] = 15.0
+    ] = 30.0
     lost_after_seconds: Annotated[
         float, Field(gt=0, le=7_200, description="a build nobody heard of for so long is lost")
     ] = 120.0
@@ -53,10 +57,10 @@ class DeployerSettings(RuntimeSettings):
     @model_validator(mode="after")
     def _a_runner_stops_before_it_is_declared_dead(self) -> Self:
         """Nothing else makes a lease sound: the stop, its grace and a beat fit into the wait."""
-        needed = self.silence_seconds_max + 2 * self.stop_grace_seconds + self.heartbeat_seconds
+        needed = self.silence_seconds_max + self.stop_grace_seconds + self.heartbeat_seconds
         if self.lost_after_seconds <= needed:
             raise ValueError(
                 "TOLLGATE_LOST_AFTER_SECONDS must be more than SILENCE_SECONDS_MAX + "
-                f"2 x STOP_GRACE_SECONDS + HEARTBEAT_SECONDS, here {needed:g}"
+                f"STOP_GRACE_SECONDS + HEARTBEAT_SECONDS, here {needed:g}"
             )
         return self

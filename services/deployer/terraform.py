@@ -6,7 +6,8 @@ It never gets our environment, only what is listed here.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,16 @@ PROGRAMS: Final = ("terraform", "tofu")
 BACKEND_FILE: Final = "tollgate_backend_override.tf.json"
 VARIABLES_FILE: Final = "tollgate.auto.tfvars.json"
 CLI_CONFIG_FILE: Final = "cli.tfrc"
-RETRIES_MAX: Final = 60
+NOT_FOUND: Final = (
+    "neither terraform nor tofu is on the deployer's PATH; install one, or name it in "
+    "TOLLGATE_TERRAFORM"
+)
 RETRY_WAIT_SECONDS: Final = (1, 5)
 LOCK_SECONDS_MAX: Final = 60
+UNSAVED_STATE_FILE: Final = "errored.tfstate"
+STATE_BYTES_MAX: Final = 64 * 1024**2
+_ERRORS_TEXT_LINES_MAX: Final = 20
+_TELLS_NOTHING: Final = ("Terraform encountered problems", "OpenTofu encountered problems")
 
 
 def find_terraform(named: str | None) -> str | None:
@@ -24,19 +32,22 @@ def find_terraform(named: str | None) -> str | None:
     for name in [named] if named else PROGRAMS:
         path = shutil.which(name)
         if path is not None:
-            return str(Path(path).resolve())
+            return str(Path(path).absolute())
     return None
 
 
-def environment(*, home: Path, state_url: str, user: str, token: str) -> dict[str, str]:
-    """Return all that Terraform is told from outside: its home, and where its state is kept."""
-    config = home / CLI_CONFIG_FILE
-    config.touch(mode=0o600)
+def environment(*, home: Path, state_url: str, token: str, grace_seconds: float) -> dict[str, str]:
+    """Return all that Terraform is told from outside: its home, and where its state is kept.
+
+    Its own configuration is an empty file there, which `prepare` has written. While its state is
+    taken by nobody it tries again for less than the grace, so that there is time left to write the
+    state to a file before it is killed.
+    """
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        "TF_CLI_CONFIG_FILE": str(config),
+        "TF_CLI_CONFIG_FILE": str(home / CLI_CONFIG_FILE),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
@@ -45,24 +56,60 @@ def environment(*, home: Path, state_url: str, user: str, token: str) -> dict[st
         "TF_HTTP_UNLOCK_ADDRESS": state_url,
         "TF_HTTP_LOCK_METHOD": "LOCK",
         "TF_HTTP_UNLOCK_METHOD": "UNLOCK",
-        "TF_HTTP_USERNAME": user,
+        "TF_HTTP_USERNAME": "build",
         "TF_HTTP_PASSWORD": token,
-        "TF_HTTP_RETRY_MAX": str(RETRIES_MAX),
+        "TF_HTTP_RETRY_MAX": str(retries_within(grace_seconds)),
         "TF_HTTP_RETRY_WAIT_MIN": str(RETRY_WAIT_SECONDS[0]),
         "TF_HTTP_RETRY_WAIT_MAX": str(RETRY_WAIT_SECONDS[1]),
     }
 
 
-def prepare(folder: Path, variables: Mapping[str, Any]) -> None:
+def retries_within(seconds: float) -> int:
+    """Return how often Terraform may try again, which waits twice as long each time, to a bound."""
+    wait, most = RETRY_WAIT_SECONDS
+    retries, waited = 0, wait
+    while waited < seconds:
+        retries += 1
+        wait = min(2 * wait, most)
+        waited += wait
+    return retries
+
+
+def prepare(home: Path, folder: Path, variables: Mapping[str, Any]) -> None:
     """Write what goes beside the module: its variables, and that its state is kept by us."""
-    _write(folder / BACKEND_FILE, {"terraform": {"backend": {"http": {}}}})
-    _write(folder / VARIABLES_FILE, variables)
+    _write(home / CLI_CONFIG_FILE, "")
+    _write(folder / BACKEND_FILE, json.dumps({"terraform": {"backend": {"http": {}}}}))
+    _write(folder / VARIABLES_FILE, json.dumps(variables))
 
 
-def _write(path: Path, content: Any) -> None:
+def _write(path: Path, content: str) -> None:
+    """Write a file that nobody else may read, whatever the module put in its place."""
     path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(content))
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(content)
+
+
+def unsaved_state(folder: Path) -> bytes | None:
+    """Return the state that Terraform could hand over to nobody, or nothing where there is none.
+
+    The folder is the module's to write in: only a plain file of a bounded size is read.
+    """
+    try:
+        descriptor = os.open(
+            folder / UNSAVED_STATE_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > STATE_BYTES_MAX:
+            return None
+        state = file.read(STATE_BYTES_MAX + 1)
+    try:
+        resources_in(state)
+    except ValueError:
+        return None
+    return state
 
 
 def init_words(program: str) -> list[str]:
@@ -100,6 +147,24 @@ def readable(line: str) -> tuple[str, str | None]:
     return told, told if diagnostic.get("severity") == "error" else None
 
 
+def error_in_text(lines: Sequence[str]) -> str | None:
+    """Return the first error that plain output tells something by, or nothing.
+
+    `init` prints text, and begins with a summary that names no cause.
+    """
+    found: list[list[str]] = []
+    for line in lines:
+        plain = line.lstrip("│╷╵ ").rstrip()
+        if plain.startswith("Error: "):
+            found.append([plain])
+        elif found and len(found[-1]) < _ERRORS_TEXT_LINES_MAX:
+            found[-1].append(plain)
+    telling = [
+        error for error in found if not error[0][len("Error: ") :].startswith(_TELLS_NOTHING)
+    ]
+    return "\n".join((telling or found)[0]).strip() if found else None
+
+
 def _diagnostic(diagnostic: Mapping[str, Any]) -> str:
     severity = "Error" if diagnostic.get("severity") == "error" else "Warning"
     parts = [f"{severity}: {diagnostic.get('summary', '')}"]
@@ -113,11 +178,17 @@ def _diagnostic(diagnostic: Mapping[str, Any]) -> str:
 
 def resources_in(state: bytes) -> int:
     """Return how many resources a state manages; `ValueError` where it is no state."""
-    content = json.loads(state)
-    if not isinstance(content, dict) or not isinstance(content.get("resources", []), list):
+    try:
+        content = json.loads(state)
+    except RecursionError as error:
+        raise ValueError("this is nested too deep for a state") from error
+    resources = content.get("resources", []) if isinstance(content, dict) else None
+    if not isinstance(resources, list):
         raise ValueError("this is no Terraform state")  # noqa: TRY004 - of the content, not a type
     return sum(
         1
-        for resource in content.get("resources", [])
-        if isinstance(resource, dict) and resource.get("mode") == "managed"
+        for resource in resources
+        if isinstance(resource, dict)
+        and resource.get("mode") == "managed"
+        and resource.get("instances") != []
     )

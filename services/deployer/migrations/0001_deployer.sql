@@ -17,18 +17,21 @@ create table builds (
     ended_at timestamptz,
     cancel_requested boolean not null default false
 );
-create index builds_queued on builds (queued_at) where status = 'QUEUED';
+create index builds_queued on builds (user_id, queued_at) where status = 'QUEUED';
 create index builds_running on builds (user_id) where status = 'RUNNING';
 create index builds_by_deployment on builds (deployment_id);
 
--- A runner's lease on its attempt. The token is kept as a hash.
+-- A runner's lease on its attempt; `taken_at` is when it came for the job, from which moment no
+-- other may. Of both tokens, the runner's and its Terraform's for the state, the hash is kept.
 create table leases (
     build_id text primary key,
     deployment_id text not null,
     attempt int not null,
     token_hash bytea not null unique,
-    heartbeat_at timestamptz not null,
-    process_id int
+    state_token_hash bytea not null unique,
+    given_at timestamptz not null,
+    taken_at timestamptz,
+    heartbeat_at timestamptz not null
 );
 
 -- Terraform's state, every version of it, encrypted. What a stale attempt delivers is evidence.
@@ -51,7 +54,8 @@ create table state_locks (
     locked_at timestamptz not null
 );
 
--- What builds print; relayed to the bus from here.
+-- What builds print, in UTF-8 from byte `chunk_offset` on; relayed to the bus from here. After the
+-- `final` piece, which the build's end writes, nothing follows.
 create table log_chunks (
     build_id text not null,
     chunk_offset bigint not null,

@@ -10,6 +10,7 @@ from services.deployer.events import (
     BuildCancelled,
     BuildFailed,
     BuildQueued,
+    BuildReassigned,
     BuildStarted,
     BuildSucceeded,
     BuildTimedOut,
@@ -18,7 +19,7 @@ from services.deployer.events import (
 
 
 class Builds:
-    """One row a build; when it ends, its lease and its lock on the state end too."""
+    """One row a build; when it ends, its lock on the state ends too."""
 
     name = "builds"
 
@@ -34,6 +35,13 @@ class Builds:
                     await connection.execute(
                         """update builds set status = 'RUNNING', attempt = $2, started_at = $3
                            where build_id = $1""",
+                        fact.build_id,
+                        fact.attempt,
+                        change.at,
+                    )
+                case BuildReassigned() as fact:
+                    await connection.execute(
+                        "update builds set attempt = $2, started_at = $3 where build_id = $1",
                         fact.build_id,
                         fact.attempt,
                         change.at,

@@ -1,12 +1,19 @@
-"""`python -m services.deployer.runner`: the order comes on standard input, as one JSON object."""
+"""`python -m services.deployer.runner FOLDER`: the order comes on standard input, as JSON.
+
+The folder is told only so that whoever lists processes sees which build this one runs.
+"""
 
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
 
-from services.deployer.runner.build_run import BuildRun
+import msgspec
+
+from services.deployer.runner.build_run import carry_out
+from services.deployer.runner.job import Order
+from services.deployer.runner.processes import note_runner
+from services.deployer.runner.program import adopt_orphans
 from services.deployer.runner.reporting import Reporter
 
 ORDER_BYTES_MAX = 65_536
@@ -14,15 +21,16 @@ ORDER_BYTES_MAX = 65_536
 
 def main() -> int:
     """Carry out the build; the exit status says only whether that was reported."""
-    order = json.loads(sys.stdin.buffer.read(ORDER_BYTES_MAX))
-    folder = Path(order["folder"])
-    os.chdir(folder)
-    return asyncio.run(_run(order["url"], order["token"], folder))
+    os.umask(0o077)
+    order = msgspec.json.decode(sys.stdin.buffer.read(ORDER_BYTES_MAX), type=Order)
+    note_runner(Path(order.folder))
+    adopt_orphans()
+    return asyncio.run(_run(order))
 
 
-async def _run(url: str, token: str, folder: Path) -> int:
-    async with Reporter(url, token) as reporter:
-        return await BuildRun(reporter, folder).run()
+async def _run(order: Order) -> int:
+    async with Reporter(order.url, order.token) as reporter:
+        return await carry_out(order, reporter)
 
 
 if __name__ == "__main__":

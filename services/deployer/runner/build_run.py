@@ -1,257 +1,277 @@
 """One build, from fetching its source to reporting how it ended.
 
 While it runs, three things go on side by side: Terraform, the heartbeat that may tell it to stop,
-and the log that is sent as it grows. What stops Terraform is written down once, the first wins.
+and the log that is sent as it grows. Why it is stopped is written down once; the first reason wins.
 """
 
 import asyncio
-import json
 import shutil
 import signal
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import aiohttp
+import msgspec
 
-from runtime.archive import ArchiveError, digest_of, extract
+from runtime.clock import monotonic_seconds
 from services.deployer import terraform
+from services.deployer.runner.job import Heartbeat, Job, LogEnd, Order, Report, ReportStatus
 from services.deployer.runner.log_file import LogFile, Redactor
-from services.deployer.runner.program import Program
-from services.deployer.runner.reporting import Reporter, SilenceError, StaleError
+from services.deployer.runner.reporting import (
+    NOT_NOW,
+    SOURCE_SECONDS_MAX,
+    RefusedError,
+    Reporter,
+    SilenceError,
+    StaleError,
+    until,
+)
+from services.deployer.runner.terraform_build import Failed, TerraformBuild
 
 JOB_SECONDS_MAX: Final = 60.0
+REPORT_SECONDS_MAX: Final = 3_600.0
 PIECE_BYTES_MAX: Final = 65_536
 LOG_SECONDS: Final = 0.1
+WATCH_SECONDS: Final = 0.1
+OUTPUTS_RETRY_SECONDS: Final = 1.0
 ERROR_LENGTH_MAX: Final = 8_000
-OUTPUT_BYTES_MAX: Final = 1024**2
+
+Reason = Literal["CANCELLED", "TIMED_OUT", "INTERRUPTED", "NOBODY_LISTENED", "STALE"]
+SAID: Final[dict[Reason, str]] = {
+    "CANCELLED": "the build was cancelled",
+    "TIMED_OUT": "the build took too long",
+    "INTERRUPTED": "the platform was stopped while the build ran",
+    "NOBODY_LISTENED": "the runner could not report for too long, and stopped the build itself",
+    "STALE": "the platform had ended the build",
+}
 
 
-@dataclass(eq=False)
-class Failed(Exception):  # noqa: N818 - an outcome, told in the report
-    """The build cannot go on; `platform_fault` where the module is not to blame."""
-
-    code: str
-    message: str
-    platform_fault: bool = False
+async def carry_out(order: Order, reporter: Reporter) -> int:
+    """Return 0 once the build's outcome is reported, 1 where nobody listened or wanted it."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    folder = Path(order.folder)
+    try:
+        answer = await reporter.insist("GET", "job", worth_it=until(JOB_SECONDS_MAX))
+        job = msgspec.json.decode(answer, type=Job)
+        await BuildRun(order, job, reporter).run(stop)
+    except (SilenceError, RefusedError, ValueError) as error:
+        _note(f"not reported: {error!r}")
+        return 1
+    except StaleError as error:
+        _note(f"not wanted any more: {error}")
+    # The deployer has what it needs of the source, the variables and the log.
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 class BuildRun:
     """Carries out one build in its folder."""
 
-    def __init__(self, reporter: Reporter, folder: Path) -> None:
+    def __init__(self, order: Order, job: Job, reporter: Reporter) -> None:
+        self._order = order
+        self._job = job
         self._reporter = reporter
-        self._folder = folder
-        self._job: dict[str, Any] = {}
-        self._log: LogFile | None = None
+        self._redactor = Redactor(job.secrets)
+        path = Path(order.folder) / "build.log"
+        self._log = LogFile(path, self._redactor, job.log_bytes_max)
+        self._terraform = TerraformBuild(order, job, self._log.write)
+        self._heard_at = monotonic_seconds()
+        self._reason: Reason | None = None
         self._sent = 0
-        self._program: Program | None = None
-        self._stop: str | None = None
-        self._ending: asyncio.Task[None] | None = None
-        self._errors: list[str] = []
 
-    async def run(self) -> int:
-        """Return 0 once the outcome is reported, 1 where nobody listened or wanted it."""
-        try:
-            answer = await self._reporter.insist("GET", "job", seconds_max=JOB_SECONDS_MAX)
-        except (StaleError, SilenceError, ValueError):
-            return 1
-        self._job = json.loads(answer)
-        redactor = Redactor(self._job["secrets"])
-        self._log = LogFile(self._folder / "build.log", redactor, self._job["log_bytes_max"])
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop_because, "INTERRUPTED")
+    async def run(self, told_to_stop: asyncio.Event) -> None:
+        """Build and report; to the very end the heartbeat says that we live.
+
+        Raises `StaleError` where the attempt has ended meanwhile, `SilenceError` where nobody
+        listened to the outcome for too long.
+        """
         watching = [
-            asyncio.create_task(self._heartbeats()),
-            asyncio.create_task(self._send_log_as_it_grows()),
-            asyncio.create_task(self._time_limit()),
+            asyncio.create_task(each)
+            for each in (
+                self._heartbeats(),
+                self._watch(told_to_stop),
+                self._send_log_as_it_grows(),
+            )
         ]
         try:
-            report = await self._outcome()
+            await self._report(await self._outcome())
         finally:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
-        return await self._report(report)
+            self._log.close()
 
     # What is done.
 
-    async def _outcome(self) -> dict[str, Any]:
+    async def _outcome(self) -> Report:
         try:
             outputs = await self._build()
         except Failed as failed:
             return self._ended(failed)
+        except StaleError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the build ends and says so
             return self._ended(Failed("RUNNER_FAILED", repr(error), platform_fault=True))
-        return {"status": "SUCCESS", "outputs": outputs}
+        return Report(status="SUCCESS", outputs=outputs)
 
     async def _build(self) -> dict[str, Any]:
-        """Return the outputs; `Failed` where it does not come to that."""
-        program = self._job["program"]
-        if program is None:
-            raise Failed(
-                "TERRAFORM_NOT_FOUND", "there is no terraform or tofu here", platform_fault=True
-            )
-        module = await self._fetch_source()
-        terraform.prepare(module, self._job["variables"])
-        await self._step("init", terraform.init_words(program), module, "INIT_FAILED")
-        await self._step("apply", terraform.apply_words(program), module, "APPLY_FAILED")
-        return await self._outputs(program, module)
+        """Return the outputs; `Failed` where it does not come to that.
 
-    async def _fetch_source(self) -> Path:
-        self._say("Fetching the module")
-        archive = await self._reporter.insist("GET", "source", seconds_max=JOB_SECONDS_MAX)
-        if digest_of(archive) != self._job["archive_digest"]:
-            raise Failed(
-                "SOURCE_DAMAGED", "the source is not what was published", platform_fault=True
-            )
-        source = self._folder / "source"
-        shutil.rmtree(source, ignore_errors=True)
-        source.mkdir()
+        An apply that ended well has made everything, whatever it was told meanwhile: the build is
+        a success.
+        """
+        if self._job.program is None:
+            raise Failed("TERRAFORM_NOT_FOUND", terraform.NOT_FOUND, platform_fault=True)
+        self._log.write("Fetching the module")
+        await self._terraform.unpack(await self._source())
+        for step in (self._terraform.init, self._terraform.apply):
+            if self._reason is not None:
+                raise Failed(self._reason, SAID[self._reason])
+            await step()
+        return await self._outputs()
+
+    async def _source(self) -> bytes:
         try:
-            await asyncio.to_thread(extract, archive, source)
-        except ArchiveError as error:
-            raise Failed("SOURCE_DAMAGED", str(error), platform_fault=True) from error
-        return source / str(self._job["archive_folder"])
+            return await self._reporter.insist(
+                "GET",
+                "source",
+                seconds_max=SOURCE_SECONDS_MAX,
+                worth_it=lambda: self._reason is None,
+            )
+        except SilenceError as error:
+            raise Failed("SOURCE_UNREACHABLE", str(error), platform_fault=True) from error
+        except RefusedError as error:
+            raise Failed("SOURCE_MISSING", str(error), platform_fault=True) from error
 
-    async def _step(self, name: str, words: list[str], module: Path, code: str) -> None:
-        self._say(f"Running {Path(words[0]).name} {name}")
-        status = await self._execute(words, module, self._take)
-        if status != 0 or self._stop is not None:
-            message = self._errors[0] if self._errors else f"{name} ended with status {status}"
-            raise Failed(code, message[:ERROR_LENGTH_MAX])
-
-    async def _outputs(self, program: str, module: Path) -> dict[str, Any]:
-        printed: list[str] = []
-        status = await self._execute(terraform.output_words(program), module, printed.append)
-        text = "\n".join(printed)
-        if status != 0 or len(text) > OUTPUT_BYTES_MAX:
-            raise Failed("OUTPUTS_UNREADABLE", "the outputs cannot be read, or are too large")
-        outputs: dict[str, Any] = json.loads(text)
-        return outputs
-
-    async def _execute(self, words: list[str], module: Path, take: Any) -> int:
-        if self._stop is not None:
-            raise Failed(self._stop, "the build was stopped before it began")
-        environment = terraform.environment(
-            home=self._folder,
-            state_url=f"{self._reporter.url}/state",
-            user="build",
-            token=self._reporter.token,
-        )
-        self._program = Program(words, folder=module, environment=environment)
-        try:
-            return await self._program.run(take)
-        finally:
-            self._program = None
+    async def _outputs(self) -> dict[str, Any]:
+        """Return the outputs; while the deployer, who has them in the state, is away: wait."""
+        while True:
+            try:
+                return await self._terraform.outputs()
+            except Failed:
+                if self._reason == "STALE" or self._is_heard or not self._is_worth_reporting():
+                    raise
+            await asyncio.sleep(OUTPUTS_RETRY_SECONDS)
 
     # What goes on meanwhile.
 
+    @property
+    def _silence_seconds(self) -> float:
+        return monotonic_seconds() - self._heard_at
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether the deployer has answered lately."""
+        return self._silence_seconds < 2 * self._job.heartbeat_seconds + 1
+
     async def _heartbeats(self) -> None:
-        """Say that we live, hear whether to stop, and stop when nobody answers for too long."""
+        """Say that we live, and hear whether to stop.
+
+        Only this counts as being heard, from when it was said: the deployer counts from no earlier.
+        """
         while True:
+            begun_at = monotonic_seconds()
             try:
-                answer = json.loads(await self._reporter.ask("POST", "heartbeat"))
-                if answer["stop"]:
-                    self._stop_because("CANCELLED")
+                answer = await self._reporter.ask("POST", "heartbeat")
+                heartbeat = msgspec.json.decode(answer, type=Heartbeat)
             except StaleError:
                 self._stop_because("STALE")
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-                if self._reporter.silence_seconds > self._job["silence_seconds_max"]:
-                    self._stop_because("NOBODY_LISTENED")
-            await asyncio.sleep(self._job["heartbeat_seconds"])
+            except (*NOT_NOW, RefusedError, ValueError) as error:
+                _note(f"not heard: {error!r}")
+            else:
+                self._heard_at = begun_at
+                if heartbeat.stop:
+                    self._stop_because("CANCELLED")
+            await asyncio.sleep(self._job.heartbeat_seconds)
 
-    async def _time_limit(self) -> None:
-        await asyncio.sleep(self._job["build_seconds_max"])
-        self._stop_because("TIMED_OUT")
+    async def _watch(self, told_to_stop: asyncio.Event) -> None:
+        """Stop the build when we are told to, nobody hears of us for too long, or time is up."""
+        in_time = until(self._job.build_seconds_max)
+        while True:
+            if told_to_stop.is_set():
+                self._stop_because("INTERRUPTED")
+            if self._silence_seconds > self._job.silence_seconds_max:
+                self._stop_because("NOBODY_LISTENED")
+            if not in_time():
+                self._stop_because("TIMED_OUT")
+            await asyncio.sleep(WATCH_SECONDS)
 
-    def _stop_because(self, reason: str) -> None:
-        """Interrupt Terraform, and kill it after the grace; the first reason counts."""
-        if self._stop is not None:
+    def _stop_because(self, reason: Reason) -> None:
+        if self._reason is not None:
             return
-        self._stop = reason
-        self._say(f"Stopping: {reason.lower().replace('_', ' ')}")
-        self._ending = asyncio.get_running_loop().create_task(self._end_program())
-
-    async def _end_program(self) -> None:
-        program = self._program
-        if program is None:
-            return
-        program.interrupt()
-        await asyncio.sleep(self._job["stop_grace_seconds"])
-        program.kill()
+        self._reason = reason
+        grace = self._job.stop_grace_seconds
+        if reason == "INTERRUPTED":
+            grace = min(grace, self._order.interruption_seconds_max / 2)
+        if self._terraform.stop(grace):
+            self._log.write(f"Stopping: {SAID[reason]}")
 
     async def _send_log_as_it_grows(self) -> None:
         while True:
             await asyncio.sleep(LOG_SECONDS)
             try:
                 await self._send_log()
-            except StaleError:
+            except (StaleError, RefusedError) as error:
+                _note(f"log not wanted: {error!r}")
                 return
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-                continue
+            except (*NOT_NOW, ValueError) as error:
+                _note(f"log not heard: {error!r}")
+                await asyncio.sleep(self._job.heartbeat_seconds)
 
     async def _send_log(self) -> None:
         """Send what has not been heard yet; the answer says where the log goes on."""
-        while self._log is not None and (piece := self._log.read(self._sent, PIECE_BYTES_MAX)):
-            answer = await self._reporter.ask("POST", f"logs?offset={self._sent}", body=piece)
-            self._sent = int(json.loads(answer)["end"])
+        while piece := self._log.read(offset := self._sent, PIECE_BYTES_MAX):
+            answer = await self._reporter.ask("POST", f"logs?offset={offset}", body=piece)
+            self._sent = msgspec.json.decode(answer, type=LogEnd).end
+            if self._sent == offset:
+                _note("the log is longer than is kept")
+                return
 
     # How it ends.
 
-    def _ended(self, failed: Failed) -> dict[str, Any]:
-        self._say(f"Failed: {failed.message}")
-        status = self._stop if self._stop in {"CANCELLED", "TIMED_OUT"} else "FAILED"
-        platform = {
-            "INTERRUPTED": "the platform was stopped while the build ran",
-            "NOBODY_LISTENED": "the runner could not report, and stopped the build itself",
-        }
-        if self._stop in platform:
-            failed = Failed(str(self._stop), platform[str(self._stop)], platform_fault=True)
-        return {
-            "status": status,
-            "code": failed.code,
-            "message": failed.message,
-            "platform_fault": failed.platform_fault,
-        }
+    def _ended(self, failed: Failed) -> Report:
+        status: ReportStatus = "FAILED"
+        match self._reason:
+            case "CANCELLED" | "TIMED_OUT" as asked_for:
+                status = asked_for
+            case "INTERRUPTED" | "NOBODY_LISTENED" | "STALE" as reason:
+                failed = Failed(reason, SAID[reason], platform_fault=True)
+            case None:
+                pass
+        message = self._redactor.clean(failed.message)[:ERROR_LENGTH_MAX]
+        self._log.write(f"Failed: {message}")
+        return Report(
+            status=status, code=failed.code, message=message, platform_fault=failed.platform_fault
+        )
 
-    async def _report(self, report: dict[str, Any]) -> int:
-        """Send the rest of the log, then the outcome, for as long as somebody may listen."""
-        deadline = time.monotonic() + self._job["silence_seconds_max"]
-        try:
-            while True:
-                try:
-                    await self._send_log()
-                    break
-                except (aiohttp.ClientError, OSError, TimeoutError):
-                    if time.monotonic() > deadline:
-                        raise
-                    await asyncio.sleep(LOG_SECONDS)
-            seconds_max = max(deadline - time.monotonic(), 1.0)
-            final = f"logs?offset={self._sent}&final=1"
-            await self._reporter.insist("POST", final, body=b"", seconds_max=seconds_max)
-            body = json.dumps(report).encode()
-            await self._reporter.insist("POST", "result", body=body, seconds_max=seconds_max)
-        except (StaleError, SilenceError, ValueError, aiohttp.ClientError, OSError) as error:
-            print(f"not reported: {error!r}", flush=True)  # noqa: T201 - the runner's own log
-            return 1
-        self._clean_up()
-        return 0
+    async def _report(self, report: Report) -> None:
+        """Say all that is left to say, the outcome last, for as long as somebody may listen.
 
-    def _clean_up(self) -> None:
-        """Remove the source, the variables and the log: the deployer has what it needs of them."""
-        if self._log is not None:
-            self._log.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        Terraform has ended, so that nothing is lost by trying for longer than it may run alone.
+        """
+        state = await asyncio.to_thread(terraform.unsaved_state, self._terraform.module)
+        if state is not None:
+            await self._insist_on("state", state)
+        while True:
+            try:
+                await self._send_log()
+                break
+            except NOT_NOW as error:
+                if not self._is_worth_reporting():
+                    raise SilenceError("log") from error
+            except RefusedError as error:
+                _note(f"log refused: {error}")
+                break
+            await asyncio.sleep(self._job.heartbeat_seconds)
+        await self._insist_on("result", msgspec.json.encode(report))
 
-    def _take(self, line: str) -> None:
-        """Keep a line of Terraform's, as people read it, and the errors that it tells."""
-        text, error = terraform.readable(line)
-        if error is not None:
-            self._errors.append(error)
-        self._say(text)
+    async def _insist_on(self, path: str, body: bytes) -> None:
+        await self._reporter.insist("POST", path, body=body, worth_it=self._is_worth_reporting)
 
-    def _say(self, text: str) -> None:
-        if self._log is not None:
-            self._log.write(text)
+    def _is_worth_reporting(self) -> bool:
+        return self._silence_seconds < REPORT_SECONDS_MAX
+
+
+def _note(text: str) -> None:
+    """Write to the runner's own log, which is for whoever looks after the platform."""
+    print(text, flush=True)  # noqa: T201 - the standard output is that log

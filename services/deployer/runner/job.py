@@ -1,0 +1,62 @@
+"""What the deployer and a runner say to each other, as both of them read it."""
+
+from typing import Any, Literal
+
+import msgspec
+
+ReportStatus = Literal["SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT"]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a runner is started with, on its standard input.
+
+    `folder` is its own; Terraform runs in `home` inside of it, as the user `uid` where one is
+    named. Seconds that it has to end in when it is told to stop are `interruption_seconds_max`.
+    """
+
+    url: str
+    token: str
+    terraform_token: str
+    folder: str
+    uid: int | None
+    interruption_seconds_max: float
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runner is to do, and within which bounds. `secrets` are to be hidden in all it says.
+
+    `program` is Terraform on the deployer's machine, or nothing where there is none.
+    """
+
+    program: str | None
+    archive_digest: str
+    archive_folder: str
+    variables: dict[str, Any]
+    secrets: list[Any]
+    build_seconds_max: float
+    heartbeat_seconds: float
+    silence_seconds_max: float
+    stop_grace_seconds: float
+    log_bytes_max: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a heartbeat."""
+
+    stop: bool
+
+
+class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a piece of log: the byte at which the log goes on."""
+
+    end: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a build ended. `outputs` is what `terraform output -json` prints."""
+
+    status: ReportStatus
+    outputs: dict[str, Any] = {}
+    code: str = ""
+    message: str = ""
+    platform_fault: bool = False

@@ -1,0 +1,163 @@
+"""What a runner does with Terraform: fetch the module, init, apply, read the outputs."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from runtime.archive import ArchiveError, digest_of, extract
+from services.deployer import terraform
+from services.deployer.runner.job import Job, Order
+from services.deployer.runner.program import Bounds, Program
+
+OUTPUT_BYTES_MAX: Final = 1024**2
+OUTPUT_SECONDS_MAX: Final = 60.0
+LINES_KEPT_MAX: Final = 1_000
+
+
+@dataclass(eq=False)
+class Failed(Exception):  # noqa: N818 - an outcome, told in the report
+    """The build cannot go on; `platform_fault` where the module is not to blame."""
+
+    code: str
+    message: str
+    platform_fault: bool = False
+
+
+class TerraformBuild:
+    """Terraform's part of a build; what it prints is handed to `say`, line by line."""
+
+    def __init__(self, order: Order, job: Job, say: Callable[[str], None]) -> None:
+        self._order = order
+        self._job = job
+        self._say = say
+        self._home = Path(order.folder) / "home"
+        self._error: str | None = None
+        self._made = False
+        self._program: Program | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def module(self) -> Path:
+        """The folder that Terraform runs in."""
+        return self._home / "source" / self._job.archive_folder
+
+    async def unpack(self, archive: bytes) -> None:
+        """Write the module, once it is what was published, and what Terraform needs beside it."""
+        if digest_of(archive) != self._job.archive_digest:
+            what = "the source is not what was published"
+            raise Failed("SOURCE_DAMAGED", what, platform_fault=True)
+        try:
+            await asyncio.to_thread(self._write, archive)
+        except ArchiveError as error:
+            raise Failed("SOURCE_DAMAGED", str(error), platform_fault=True) from error
+
+    def _write(self, archive: bytes) -> None:
+        source = self._home / "source"
+        source.mkdir()
+        extract(archive, source)
+        terraform.prepare(self._home, self.module, self._job.variables)
+        if self._order.uid is not None:
+            _give(self._home, self._order.uid)
+
+    async def init(self) -> None:
+        """Prepare the module's folder."""
+        printed: list[str] = []
+        status = await self._run("init", terraform.init_words(self._named()), printed)
+        if status != 0:
+            error = terraform.error_in_text(printed)
+            raise Failed("INIT_FAILED", error or f"init ended with status {status}")
+
+    async def apply(self) -> None:
+        """Make the resources."""
+        status = await self._run("apply", terraform.apply_words(self._named()), [])
+        if status != 0:
+            raise Failed("APPLY_FAILED", self._error or f"apply ended with status {status}")
+
+    async def outputs(self) -> dict[str, Any]:
+        """Return the outputs, as `terraform output -json` prints them; `Failed` if there are none.
+
+        They are not shown: sensitive ones are among them.
+        """
+        printed: list[str] = []
+        size = 0
+
+        def take(line: str) -> None:
+            nonlocal size
+            size += len(line)
+            if size <= OUTPUT_BYTES_MAX:
+                printed.append(line)
+
+        self._made = True
+        try:
+            async with asyncio.timeout(OUTPUT_SECONDS_MAX):
+                status = await self._execute(terraform.output_words(self._named()), take)
+        except TimeoutError as error:
+            what = f"no outputs within {OUTPUT_SECONDS_MAX:g} s"
+            raise Failed("OUTPUTS_UNREADABLE", what, platform_fault=True) from error
+        if size > OUTPUT_BYTES_MAX:
+            raise Failed("OUTPUTS_TOO_LARGE", f"the outputs are more than {OUTPUT_BYTES_MAX} bytes")
+        if status != 0:
+            why = terraform.error_in_text(printed) or f"output ended with status {status}"
+            raise Failed("OUTPUTS_UNREADABLE", why, platform_fault=True)
+        return msgspec.json.decode("\n".join(printed), type=dict[str, Any])
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Interrupt what runs, and kill it after the grace; return whether that is worth it.
+
+        When all is made nothing is stopped: to read the outputs changes nothing, and is bounded.
+        """
+        program = self._program
+        if program is None or self._made:
+            return False
+        program.interrupt()
+        self._ending = asyncio.create_task(self._kill_later(program, grace_seconds))
+        return True
+
+    async def _kill_later(self, program: Program, grace_seconds: float) -> None:
+        await asyncio.sleep(grace_seconds)
+        if self._program is program:
+            program.kill()
+
+    def _named(self) -> str:
+        if self._job.program is None:
+            raise Failed("TERRAFORM_NOT_FOUND", terraform.NOT_FOUND, platform_fault=True)
+        return self._job.program
+
+    async def _run(self, name: str, words: list[str], printed: list[str]) -> int:
+        """Return the exit status of a command whose output is shown, its first lines kept too."""
+        self._say(f"Running {Path(words[0]).name} {name}")
+
+        def take(line: str) -> None:
+            text, error = terraform.readable(line)
+            self._error = self._error or error
+            if len(printed) < LINES_KEPT_MAX:
+                printed.append(text)
+            self._say(text)
+
+        return await self._execute(words, take)
+
+    async def _execute(self, words: list[str], take: Callable[[str], None]) -> int:
+        environment = terraform.environment(
+            home=self._home,
+            state_url=f"{self._order.url}/state",
+            token=self._order.terraform_token,
+            grace_seconds=self._job.stop_grace_seconds,
+        )
+        bounds = Bounds(self._order.uid, cpu_seconds_max=int(self._job.build_seconds_max) + 1)
+        self._program = Program(words, folder=self.module, environment=environment, bounds=bounds)
+        try:
+            return await self._program.run(take)
+        finally:
+            self._program = None
+
+
+def _give(folder: Path, uid: int) -> None:
+    """Give a folder and all in it to the build's own user."""
+    for place, _, files in os.walk(folder):
+        for path in (place, *(str(Path(place, file)) for file in files)):
+            os.chown(path, uid, uid, follow_symlinks=False)
