@@ -50,6 +50,7 @@ MAY_START_PROGRAMS: Final = {
     "services/catalog/git_objects.py",
     "services/catalog/git_source.py",
     "services/catalog/reading.py",
+    "services/deployer/isolation.py",
     "services/deployer/local_executor.py",
     "services/deployer/runner/processes.py",
     "services/deployer/runner/program.py",
