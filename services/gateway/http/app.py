@@ -33,12 +33,11 @@ from services.gateway.http import (
 )
 from services.gateway.http.cursors import Cursors
 from services.gateway.http.door import Door
-from services.gateway.http.frame import Frame
+from services.gateway.http.frame import BODY_BYTES_MAX, Frame
 from services.gateway.http.problems import problem_response, response_for
 from services.gateway.http.session import is_secure
 from services.gateway.passwords import BusyError
 
-BODY_BYTES_MAX: Final = 1024 * 1024
 VERSION: Final = "1"
 _NO_METHOD: Final = 405
 

@@ -12,6 +12,7 @@ from runtime.ids import new_id
 from services.gateway.http.problems import problem_response
 
 URI_LENGTH_MAX: Final = 8_000
+BODY_BYTES_MAX: Final = 1024 * 1024
 _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -67,10 +68,10 @@ class Frame:
                 )
 
     async def _answer(self, scope: Scope, receive: Receive, call: "_Call") -> None:
-        length = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
-        if length > URI_LENGTH_MAX:
-            request_id = scope["state"]["request_id"]
-            await problem_response("URI_TOO_LONG", request_id=request_id)(scope, receive, call.send)
+        code = _too_long(scope)
+        if code is not None:
+            response = problem_response(code, request_id=scope["state"]["request_id"])
+            await response(scope, receive, call.send)
             return
         await self._app(scope, receive, call.send)
 
@@ -102,6 +103,19 @@ class _Call:
 def _with_headers(message: Message) -> dict[str, Any]:
     message["headers"] = list(message.get("headers", []))
     return message  # type: ignore[return-value]  # a mutable mapping with its headers as a list
+
+
+def _too_long(scope: Scope) -> str | None:
+    """Return the code of what is too long by its own account, if anything is.
+
+    A body that does not say how long it is, is counted as it is read.
+    """
+    if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > URI_LENGTH_MAX:
+        return "URI_TOO_LONG"
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > BODY_BYTES_MAX:
+            return "BODY_TOO_LARGE"
+    return None
 
 
 def _traceparent(scope: Scope) -> str | None:

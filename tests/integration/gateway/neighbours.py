@@ -1,0 +1,448 @@
+"""What the gateway's neighbours tell, as a test needs it: whole messages from a few words."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from contracts.catalog import v1 as catalog
+from contracts.deployer import v1 as deployer
+from contracts.envelope import Envelope
+from contracts.gateway import v1 as gateway
+from contracts.ledger import v1 as ledger
+from contracts.revenue import v1 as revenue
+from contracts.types import Credits, Money, Role
+from runtime.ids import new_id
+from runtime.sealing import DataKey
+from tests.integration.gateway.api import DEPLOYER_KEY, Api, Person
+
+NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ROLES: Final[tuple[Role, ...]] = ("user", "partner", "agent", "finance", "support", "admin")
+
+VARIABLES: Final = (
+    catalog.Variable(name="region", type="string", description="Where.", required=True),
+    catalog.Variable(
+        name="size",
+        type="number",
+        description="How many.",
+        required=False,
+        default=1,
+        options=(1, 2, 3),
+        update_safe=True,
+    ),
+    catalog.Variable(
+        name="token",
+        type="string",
+        description="A secret.",
+        required=False,
+        default=None,
+        sensitive=True,
+    ),
+    catalog.Variable(
+        name="project_number", type="string", description="Ours.", required=False, group=0
+    ),
+)
+
+
+def published(
+    module_id: str = "m-1",
+    *,
+    title: str = "Website",
+    cost: int = 50,
+    premium: bool = False,
+    partner_id: str | None = None,
+    public: bool = True,
+    version: int = 1,
+) -> catalog.ModulePublished:
+    """A module came to be, or changed."""
+    kind: Any = catalog.ModulePublished if version == 1 else catalog.ModuleUpdated
+    changes: dict[str, Any] = (
+        {}
+        if version == 1
+        else {"changes": (catalog.Change(variable="size", change="added", breaking=False),)}
+    )
+    event: catalog.ModulePublished = kind(
+        module_id=module_id,
+        source="admin" if partner_id is None else "partner",
+        partner_id=partner_id,
+        module_version=version,
+        definition=catalog.Definition(
+            name=title.lower().replace(" ", "-"),
+            title=title,
+            description=f"{title}, ready to use.",
+            credit_cost=Credits(cost),
+            require_credit_purchases=premium,
+            public_access=public,
+            documentation="https://example.com/docs",
+            tags=("web", "static"),
+            variables=VARIABLES,
+            outputs=(catalog.Output(name="url", description="Where it is.", sensitive=False),),
+            readme="# Read me",
+        ),
+        repository="https://example.com/modules.git",
+        path=title.lower(),
+        commit="c0ffee",
+        archive_digest="sha256:" + "0" * 64,
+        published_at=NOON,
+        **changes,
+    )
+    return event
+
+
+async def publishes(api: Api, module_id: str = "m-1", **values: Any) -> str:
+    """Have the catalogue publish a module; return its id."""
+    await api.tells(f"module-{module_id}", published(module_id, **values))
+    return module_id
+
+
+class Ledger:
+    """Plays a wallet: its lots, and what each movement leaves."""
+
+    def __init__(self, api: Api, user_id: str) -> None:
+        self.api = api
+        self.user_id = user_id
+        self.awarded = self.purchased = self.awarded_held = self.purchased_held = 0
+
+    @property
+    def balance(self) -> ledger.Balance:
+        return ledger.Balance(
+            awarded=self.awarded,
+            purchased=self.purchased,
+            awarded_held=Credits(self.awarded_held),
+            purchased_held=Credits(self.purchased_held),
+        )
+
+    async def tells(self, event: Any, correlation_id: str | None = None) -> None:
+        await self.api.tells(f"wallet-{self.user_id}", event, correlation_id=correlation_id)
+
+    async def awards(
+        self, credits_given: int, *, lot_id: str | None = None, correlation_id: str | None = None
+    ) -> str:
+        """Give credits for free; return the lot."""
+        self.awarded += credits_given
+        lot = lot_of(credits_given, lot_id or f"lot-{new_id()}", "award.admin", 0)
+        await self.tells(
+            ledger.CreditsAwarded(
+                user_id=self.user_id,
+                balance=self.balance,
+                lot=lot,
+                award_kind="award.admin",
+                reason="welcome",
+                awarded_by="tollgate",
+            ),
+            correlation_id,
+        )
+        return lot.lot_id
+
+    async def sells(
+        self,
+        credits_sold: int,
+        price_minor: int,
+        *,
+        lot_id: str | None = None,
+        correlation_id: str | None = None,
+    ) -> str:
+        """Record a purchase; return the lot."""
+        self.purchased += credits_sold
+        lot = lot_of(credits_sold, lot_id or f"lot-{new_id()}", "purchase", price_minor)
+        await self.tells(
+            ledger.CreditsPurchased(
+                user_id=self.user_id, balance=self.balance, lot=lot, recorded_by="finance"
+            ),
+            correlation_id,
+        )
+        return lot.lot_id
+
+    async def holds(
+        self,
+        deployment_id: str,
+        slices: tuple[ledger.Slice, ...],
+        *,
+        partner_id: str | None = None,
+        agent_id: str | None = None,
+        module_id: str = "m-1",
+        correlation_id: str | None = None,
+    ) -> ledger.Hold:
+        """Set slices aside for a deployment."""
+        hold = ledger.Hold(
+            hold_id=f"hold-{deployment_id}",
+            deployment_id=deployment_id,
+            build_id=f"build-{deployment_id}",
+            user_id=self.user_id,
+            module_id=module_id,
+            module_name="Website",
+            module_version=1,
+            partner_id=partner_id,
+            agent_id=agent_id,
+            project=None,
+            list_price=Credits(sum(s.end - s.start for s in slices)),
+            cost=Credits(sum(s.end - s.start for s in slices)),
+            premium=False,
+            slices=slices,
+            share_rule=ledger.ShareRule(
+                settings_version=1, partner_basis_points=3000, agent_basis_points=1000
+            ),
+            currency="USD",
+            algorithm_version=1,
+            requested_at=NOON,
+            placed_at=NOON,
+        )
+        self.awarded_held += hold.awarded_credits
+        self.purchased_held += hold.purchased_credits
+        event = ledger.HoldPlaced(user_id=self.user_id, balance=self.balance, hold=hold)
+        await self.tells(event, correlation_id)
+        return hold
+
+    async def settles(self, hold: ledger.Hold) -> None:
+        """Spend what was held."""
+        self._give_back(hold)
+        self.awarded -= hold.awarded_credits
+        self.purchased -= hold.purchased_credits
+        await self.tells(
+            ledger.HoldSettled(
+                user_id=self.user_id, balance=self.balance, hold=hold, settled_at=NOON
+            )
+        )
+
+    async def releases(self, hold: ledger.Hold) -> None:
+        """Give back what was held."""
+        self._give_back(hold)
+        await self.tells(
+            ledger.HoldReleased(
+                user_id=self.user_id, balance=self.balance, hold=hold, reason="FAILED"
+            )
+        )
+
+    async def adjusts(self, taken: ledger.Slice, *, correlation_id: str | None = None) -> None:
+        """Take credits away."""
+        self._lose(taken)
+        event = ledger.CreditsAdjusted(
+            user_id=self.user_id,
+            balance=self.balance,
+            slices=(taken,),
+            reason="by mistake",
+            adjusted_by="finance",
+        )
+        await self.tells(event, correlation_id)
+
+    async def expires(self, ended: ledger.Slice) -> None:
+        """End what was due."""
+        self._lose(ended)
+        event = ledger.CreditsExpired(
+            user_id=self.user_id, balance=self.balance, lot_id=ended.lot_id, slices=(ended,)
+        )
+        await self.tells(event)
+
+    def _give_back(self, hold: ledger.Hold) -> None:
+        self.awarded_held -= hold.awarded_credits
+        self.purchased_held -= hold.purchased_credits
+
+    def _lose(self, gone: ledger.Slice) -> None:
+        if gone.lot_kind == "purchase":
+            self.purchased -= gone.end - gone.start
+        else:
+            self.awarded -= gone.end - gone.start
+
+
+def lot_of(credits_in_it: int, lot_id: str, kind: Any, price_minor: int) -> ledger.Lot:
+    """A lot."""
+    return ledger.Lot(
+        lot_id=lot_id,
+        kind=kind,
+        credits=Credits(credits_in_it),
+        price_minor=price_minor,
+        currency="USD",
+        source="invoice 7" if price_minor else "request",
+        granted_at=NOON,
+        expires_at=None,
+    )
+
+
+def awarded_slice(lot_id: str, start: int, end: int, of: int) -> ledger.Slice:
+    """Credits of a lot that was awarded."""
+    return _slice(lot_id, "award.admin", (start, end), of, 0)
+
+
+def purchased_slice(lot_id: str, start: int, end: int, of: int, price_minor: int) -> ledger.Slice:
+    """Credits of a lot that was paid for."""
+    return _slice(lot_id, "purchase", (start, end), of, price_minor)
+
+
+def _slice(
+    lot_id: str, kind: Any, bounds: tuple[int, int], of: int, price_minor: int
+) -> ledger.Slice:
+    return ledger.Slice(
+        lot_id=lot_id,
+        lot_kind=kind,
+        lot_credits=Credits(of),
+        lot_price_minor=price_minor,
+        start=Credits(bounds[0]),
+        end=Credits(bounds[1]),
+    )
+
+
+class Deployer:
+    """Plays the deployer for one request: opens its key, queues, runs and ends the build."""
+
+    def __init__(self, api: Api, request: Envelope[gateway.DeploymentRequested]) -> None:
+        self.api = api
+        self.asked = request.data
+        self.correlation_id = request.correlationid
+        self.key = DataKey.open_sealed(self.asked.sealed_data_key, DEPLOYER_KEY[0])
+        self.build_id = f"build-{self.asked.deployment_id}"
+
+    @property
+    def variables(self) -> Any:
+        return self.key.decrypt_json(self.asked.variables)
+
+    async def tells(self, event: Any) -> None:
+        stream = f"deployment-{self.asked.deployment_id}"
+        await self.api.tells(stream, event, correlation_id=self.correlation_id)
+
+    async def queues(
+        self, *, cost: int = 50, awarded: int = 30, partner_id: str | None = None
+    ) -> None:
+        """Accept the request."""
+        await self.tells(
+            deployer.DeploymentQueued(
+                **self._head(),
+                hold_id=f"hold-{self.asked.deployment_id}",
+                module_id=self.asked.module_id,
+                module_name="Website",
+                module_version=self.asked.module_version or 1,
+                partner_id=partner_id,
+                project=self.asked.project,
+                variables=self.asked.variables,
+                credit_cost=Credits(cost),
+                awarded_part=Credits(awarded),
+                purchased_part=Credits(cost - awarded),
+                created_at=NOON,
+            )
+        )
+
+    async def refuses(self, code: str, **values: Any) -> None:
+        """Do not accept the request."""
+        await self.tells(
+            deployer.DeploymentRefused(
+                deployment_id=self.asked.deployment_id,
+                user_id=self.asked.user_id,
+                code=code,
+                detail="it is not possible",
+                **values,
+            )
+        )
+
+    async def starts(self) -> None:
+        """Give the build to a runner."""
+        event = deployer.DeploymentProvisioning(**self._head(), attempt=1, executor="local")
+        await self.tells(event)
+
+    async def succeeds(self, outputs: dict[str, Any]) -> None:
+        """End the build well."""
+        event = deployer.DeploymentSucceeded(
+            **self._head(),
+            hold_id=f"hold-{self.asked.deployment_id}",
+            outputs=self.key.encrypt_json(outputs),
+        )
+        await self.tells(event)
+
+    async def fails(self, message: str, *, owns_resources: bool = False) -> None:
+        """End the build badly."""
+        event = deployer.DeploymentFailed(
+            **self._head(),
+            hold_id=f"hold-{self.asked.deployment_id}",
+            error=deployer.BuildError(code="APPLY_FAILED", message=message, platform_fault=False),
+            owns_resources=owns_resources,
+        )
+        await self.tells(event)
+
+    async def cancels(self, cancelled_by: str) -> None:
+        """End the build because somebody wanted it."""
+        event = deployer.DeploymentCancelled(
+            **self._head(),
+            hold_id=f"hold-{self.asked.deployment_id}",
+            cancelled_by=cancelled_by,
+            owns_resources=False,
+        )
+        await self.tells(event)
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "deployment_id": self.asked.deployment_id,
+            "user_id": self.asked.user_id,
+            "build_id": self.build_id,
+            "action": "CREATE",
+        }
+
+
+async def deploys(
+    api: Api, person: Person, variables: Any = None, module_id: str = "m-1", **queued: Any
+) -> Deployer:
+    """Have somebody deploy a module, and the deployer accept it; return who plays the deployer."""
+    import asyncio
+
+    count = await api.running.pool.fetchval(
+        "select count(*) from outbox where subject = $1",
+        gateway.DeploymentRequested.bus_subject(),
+    )
+    body = {"module_id": module_id, "variables": variables or {"region": "europe"}}
+    asking = asyncio.create_task(person.posts("/api/deployments", body))
+    played = Deployer(api, await api.asked(gateway.DeploymentRequested, after=count))
+    await played.queues(**queued)
+    await asking
+    return played
+
+
+async def earns(
+    api: Api,
+    hold: ledger.Hold,
+    *,
+    true_revenue: int,
+    partner_share: int | None = None,
+    agent_share: int | None = None,
+    shares_told: bool = True,
+) -> None:
+    """Have revenue recognise a settlement, and its payees earn their shares."""
+    line = revenue.RevenueRecognized(
+        deployment_id=hold.deployment_id,
+        hold_id=hold.hold_id,
+        user_id=hold.user_id,
+        module_id=hold.module_id,
+        module_name=hold.module_name,
+        module_version=1,
+        partner_id=hold.partner_id,
+        agent_id=hold.agent_id,
+        project=None,
+        credit_cost=hold.cost,
+        awarded_credits=Credits(hold.awarded_credits),
+        purchased_credits=Credits(hold.purchased_credits),
+        true_revenue=Money(amount_minor=true_revenue, currency="USD"),
+        partner_basis_points=3000 if partner_share is not None else 0,
+        agent_basis_points=1000 if agent_share is not None else 0,
+        requested_at=NOON,
+        recognized_at=NOON,
+    )
+    await api.tells(f"revenue-{hold.deployment_id}", line)
+    for payee_id, role, share in (
+        (hold.partner_id, "partner", partner_share),
+        (hold.agent_id, "agent", agent_share),
+    ):
+        if payee_id is None or share is None or not shares_told:
+            continue
+        await api.tells(f"payee-{payee_id}", share_of(hold, payee_id, role, true_revenue, share))
+
+
+def share_of(
+    hold: ledger.Hold, payee_id: str, role: Any, true_revenue: int, share: int
+) -> revenue.ShareAccrued:
+    """A payee earned a share."""
+    return revenue.ShareAccrued(
+        payee_id=payee_id,
+        payee_role=role,
+        deployment_id=hold.deployment_id,
+        hold_id=hold.hold_id,
+        module_id=hold.module_id,
+        recognized_at=NOON,
+        true_revenue=Money(amount_minor=true_revenue, currency="USD"),
+        share_basis_points=3000 if role == "partner" else 1000,
+        share=Money(amount_minor=share, currency="USD"),
+        running_total=Money(amount_minor=share, currency="USD"),
+    )
