@@ -18,9 +18,9 @@ def real_programs() -> None:
 
 
 @pytest.fixture(scope="module")
-def published(real_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def published(real_programs: None) -> Iterator[Story]:
     """Run a system with the example modules published, and a user who has 100 credits."""
-    with story(tmp_path_factory.mktemp("system")) as told:
+    with story() as told:
         for person in (told.user, told.finance, told.partner):
             person.signs_up()
         told.admin.patches(f"/api/users/{told.finance.id}", {"roles": ["user", "finance"]})

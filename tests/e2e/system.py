@@ -22,14 +22,13 @@ COMMAND_SECONDS_MAX: Final = 60.0
 ANSWER_SECONDS_MAX: Final = 5.0
 POLL_SECONDS: Final = 0.05
 LINES_SHOWN_MAX: Final = 40
-FOLDERS_OF_PYTEST: Final = 2
 
 SERVICES: Final = ("catalog", "deployer", "ledger", "revenue", "gateway")
 SERVERS: Final = ("nats", "postgres")
 
 
 class NotReadyError(AssertionError):
-    """The system did not come back; the message ends with what it said."""
+    """The system did not come back: service → why."""
 
 
 @dataclass
@@ -77,9 +76,12 @@ class System:
         deadline = time.monotonic() + READY_SECONDS_MAX
         while problems := self._problems():
             if time.monotonic() > deadline or self.up.process.poll() is not None:
-                said = "\n".join(self.up.output.splitlines()[-LINES_SHOWN_MAX:])
-                raise NotReadyError(f"{problems}\n{said}")
+                raise NotReadyError(problems)
             time.sleep(POLL_SECONDS)
+
+    def last_words(self) -> str:
+        """Return the last of what it told on its terminal, warnings of all its parts included."""
+        return "\n".join(self.up.output.splitlines()[-LINES_SHOWN_MAX:])
 
     def _problems(self) -> dict[str, str]:
         found = {}
@@ -94,14 +96,17 @@ class System:
 def up(folder: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[System]:
     """Run a fresh system in a folder, ready to be used; nothing of it is left when this ends.
 
-    `environment` adds to what this process has, and replaces.
+    `environment` adds to what this process has, and replaces. An error that ends this carries
+    what the system said last.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for passed in (folder, *folder.parents[:FOLDERS_OF_PYTEST]):
-        passed.chmod(0o711)  # Postgres may have to run as an ordinary user
     with run_up(folder / "data", environment={**os.environ, **(environment or {})}) as process:
         process.wait_until_ready()
-        yield System(process)
+        system = System(process)
+        try:
+            yield system
+        except Exception as error:
+            error.add_note(system.last_words())
+            raise
 
 
 def _problem(service: dict[str, Any]) -> str | None:

@@ -183,7 +183,7 @@ def test_all_figures_still_agree(told: Story) -> None:
 
 def test_a_missing_terraform_is_said_at_the_start_and_in_the_refused_build(tmp_path: Path) -> None:
     path = _programs_but_terraform(tmp_path / "bin")
-    with story(tmp_path / "system", environment={"PATH": str(path)}) as told:
+    with story(environment={"PATH": str(path)}) as told:
         assert "terraform.not_found" in told.system.up.output
         publish_examples(told)
         told.user.signs_up()

@@ -7,7 +7,6 @@ is the same, to the credit.
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,6 +22,7 @@ from tests.support.story import (
     module,
     publish_examples,
     story,
+    succeeds,
     sync,
     until_ended,
     usd,
@@ -38,14 +38,14 @@ WEBSITE: Final = {
 pytestmark = [pytest.mark.timeout(300)]
 
 
-def test_the_main_job(tmp_path: Path) -> None:
-    with story(tmp_path) as told:
+def test_the_main_job() -> None:
+    with story() as told:
         the_whole_story(told)
 
 
 @pytest.mark.parametrize("victim", [*SERVICES, *SERVERS])
-def test_the_end_is_the_same_whatever_is_killed_in_the_middle(victim: str, tmp_path: Path) -> None:
-    with story(tmp_path, victim=victim) as told:
+def test_the_end_is_the_same_whatever_is_killed_in_the_middle(victim: str) -> None:
+    with story(victim=victim) as told:
         the_whole_story(told)
         assert len(told.struck) == MOMENTS_OF_TROUBLE
 
@@ -136,8 +136,7 @@ def a_user_deploys_a_website_and_watches_it(told: Story) -> None:
         if told.victim is None:
             assert balance(told.user) == (30, 100, 50)
 
-        done = until_ended(told.user, accepted["id"])
-        assert done["status"] == "SUCCESS", done["builds"]
+        done = succeeds(told.user, accepted["id"])
         assert [s["status"] for s in done["status_history"]] == [
             "QUEUED",
             "PROVISIONING",
@@ -191,8 +190,7 @@ def a_partner_publishes_a_module_and_earns_a_share(told: Story) -> None:
     with Live(told.user, f"/api/deployments/{accepted['id']}/logs") as log:
         log.wait_for("the module's first line", lambda seen: "measuring" in text(seen))
         told.trouble_strikes("as Terraform runs")
-        done = until_ended(told.user, accepted["id"])
-        assert done["status"] == "SUCCESS", done["builds"]
+        succeeds(told.user, accepted["id"])
         log.wait_for("the module's last line", lambda seen: "all is well" in text(seen))
 
     wait_for("the settlement", lambda: balance(told.user), lambda b: b == (0, 55, 0))
@@ -256,8 +254,7 @@ def a_partner_deploys_an_own_module_for_free(told: Story) -> None:
     assert (page["credit_cost"], page["your_cost"]) == (25, 0)
     accepted = deploy(told.partner, page, {"headline": "Mine"})
     assert accepted["credit_cost"] == 0
-    done = until_ended(told.partner, accepted["id"])
-    assert done["status"] == "SUCCESS", done["builds"]
+    succeeds(told.partner, accepted["id"])
     assert balance(told.partner) == (0, 0, 0)
 
 

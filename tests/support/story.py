@@ -11,6 +11,7 @@ from typing import Any, Final
 from tests.e2e import repositories
 from tests.e2e.person import Person
 from tests.e2e.system import System, up
+from tests.support.folders import reachable_folder
 
 WAIT_SECONDS_MAX: Final = 90.0
 POLL_SECONDS: Final = 0.1
@@ -55,10 +56,12 @@ class Story:
 
 @contextmanager
 def story(
-    folder: Path, *, victim: str | None = None, environment: Mapping[str, str] | None = None
+    *, victim: str | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[Story]:
     """Run a fresh system, with its first administrator signed in."""
-    with up(folder, environment=environment) as system, ExitStack() as stack:
+    with ExitStack() as stack:
+        folder = stack.enter_context(reachable_folder())
+        system = stack.enter_context(up(folder, environment=environment))
 
         def person(name: str) -> Person:
             address = f"{name}@example.org"
@@ -135,6 +138,13 @@ def until_ended(person: Person, deployment_id: str) -> Any:
         lambda: person.gets(f"/api/deployments/{deployment_id}"),
         lambda deployment: deployment["status"] in ENDED,
     )
+
+
+def succeeds(person: Person, deployment_id: str) -> Any:
+    """Return a deployment once it has succeeded; where it ends otherwise, say why."""
+    ended = until_ended(person, deployment_id)
+    assert ended["status"] == "SUCCESS", ended["builds"][-1]["error"]
+    return ended
 
 
 def balance(person: Person) -> tuple[int, int, int]:
