@@ -41,7 +41,7 @@ from services.gateway.passwords import BusyError
 VERSION: Final = "1"
 _NO_METHOD: Final = 405
 
-_RESOURCES: Final = (
+RESOURCES: Final = (
     session, users, me, tokens, settings, modules, syncs, credits, quotes, deployments, logs,
     requests, events, revenue, openapi, health,
 )  # fmt: skip
@@ -61,7 +61,7 @@ def build_app(gateway: Gateway) -> ASGIApp:
     app.state.gateway = gateway
     app.state.door = Door(gateway)
     app.state.cursors = Cursors(gateway.vault.derived("cursors"))
-    for resource in _RESOURCES:
+    for resource in RESOURCES:
         app.router.routes.extend(resource.router.routes)
     expected: tuple[type[Exception], ...] = (
         HTTPException,

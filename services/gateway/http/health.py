@@ -13,9 +13,10 @@ from services.gateway.http.door import place_of
 from services.gateway.http.json_bytes import json_bytes
 from services.gateway.http.parameters import TheGateway
 from services.gateway.http.problems import ProblemError
+from services.gateway.http.route import GatewayRoute
 from services.gateway.settings import networks_of
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=GatewayRoute, include_in_schema=False)
 
 _FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})
 

@@ -15,7 +15,7 @@ from services.gateway.http.problems import CODES, MEDIA_TYPE
 from services.gateway.http.route import GatewayRoute
 from services.gateway.http.shapes import Problem
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=GatewayRoute, include_in_schema=False)
 
 DESCRIPTION: Final = """\
 Terraform modules by the credit. Credits are whole numbers, money is whole minor units with a

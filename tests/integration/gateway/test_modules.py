@@ -96,7 +96,7 @@ async def test_modules_are_filtered_sorted_and_paged(api: Api) -> None:
     assert await pages() == ["Alpha", "Beta", "Gamma"]
     assert await pages(sort="cost") == ["Alpha", "Gamma", "Beta"]
     assert sorted(await pages(sort="newest")) == ["Alpha", "Beta", "Gamma"]
-    assert await pages(search="ALPH") == ["Alpha"]
+    assert await pages(search="ALPHA") == ["Alpha"]
     assert await pages(tag="web", source="admin") == ["Alpha", "Beta", "Gamma"]
     assert await pages(tag="none") == []
     first = await ada.gets("/api/modules", limit=1)
