@@ -50,6 +50,7 @@ class Api:
     url: str
     stack: AsyncExitStack
     sequences: Counter[str] = field(default_factory=Counter)
+    told: list[Envelope[Any]] = field(default_factory=list)
 
     async def person(self, *roles: str, email: str = "", name: str | None = None) -> "Person":
         """Return somebody with these roles, who is signed in."""
@@ -96,6 +97,7 @@ class Api:
             data=event,
         )
         body = envelope.to_bytes()
+        self.told.append(envelope)
         done = asyncio.Event()
 
         async def settle() -> None:
