@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -26,13 +27,18 @@ from services.deployer.runner.processes import (
     kill_in,
     kill_user,
     runner_in,
+    users_of_processes,
     works_in,
 )
+from services.deployer.runner.terraform_build import unsaved_states
 from services.deployer.settings import DeployerSettings
-from services.deployer.terraform import NOT_FOUND, find_terraform, unsaved_state
+from services.deployer.terraform import NOT_FOUND, find_terraform
 
 INTERRUPTION_SHARE: Final = 0.6
 """How much of the time that a stop may take the runners have."""
+
+USERS_MAX: Final = 300
+"""How many users builds may run as, from the first one on."""
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH")
 
@@ -75,8 +81,22 @@ class LocalExecutor:
             raise ExecutorError("RUNNER_NOT_STARTED", f"no runner started: {error}") from error
 
     def _start(self, build_id: str, attempt: int, tokens: LeaseTokens) -> None:
+        reserved = self._reserve_user()
+        try:
+            self._start_as(reserved, build_id, attempt, tokens)
+        finally:
+            if reserved is not None:
+                reserved[1].close()
+
+    def _start_as(
+        self,
+        reserved: tuple[int, socket.socket] | None,
+        build_id: str,
+        attempt: int,
+        tokens: LeaseTokens,
+    ) -> None:
+        uid, reservation = reserved or (None, None)
         folder = self._folder(build_id, attempt)
-        uid = self._free_user()
         home = folder / "home"
         home.mkdir(parents=True)
         home.chmod(0o700)
@@ -91,19 +111,31 @@ class LocalExecutor:
             uid=uid,
             interruption_seconds_max=self._settings.drain_seconds * INTERRUPTION_SHARE,
         )
-        process_id = _spawn(folder, msgspec.json.encode(order))
+        process_id = _spawn(folder, msgspec.json.encode(order), reservation)
         self._children.add(process_id)
         (folder / PROCESS_ID_FILE).write_text(str(process_id))
 
-    def _free_user(self) -> int | None:
-        """Return a user whom no build has, alive or not yet cleared away."""
+    def _reserve_user(self) -> tuple[int, socket.socket] | None:
+        """Return a user that nobody has, and what keeps it so for as long as it is open.
+
+        A name that only one process on this machine can have at a time stands for each user: other
+        deployers may run here too. `OSError` where all are taken.
+        """
         if self._first_user is None:
             return None
         taken = {uid for folder in self.folders() if (uid := _user_of(folder)) is not None}
-        uid = self._first_user
-        while uid in taken:
-            uid += 1
-        return uid
+        taken |= users_of_processes()
+        for uid in range(self._first_user, self._first_user + USERS_MAX):
+            if uid in taken:
+                continue
+            reservation = socket.socket(socket.AF_UNIX)
+            try:
+                reservation.bind(f"\0tollgate-build-user-{uid}")
+            except OSError:
+                reservation.close()
+            else:
+                return uid, reservation
+        raise OSError("every user that builds may run as is taken")
 
     # What has become of them.
 
@@ -116,9 +148,10 @@ class LocalExecutor:
         folder = self._folder(build_id, attempt)
         return folder.is_dir() and runner_in(folder) is None
 
-    def has_processes(self, build_id: str, attempt: int) -> bool:
-        """Return whether anything of an attempt's still works in its folder."""
-        return works_in(self._folder(build_id, attempt))
+    def has_terraform(self, build_id: str, attempt: int) -> bool:
+        """Return whether an attempt's Terraform still works in its folder."""
+        program = Path(find_terraform(self._settings.terraform) or "terraform").name
+        return works_in(self._folder(build_id, attempt), program)
 
     def end(self, build_id: str, attempt: int) -> None:
         """Kill all there is of an attempt on this machine."""
@@ -132,10 +165,9 @@ class LocalExecutor:
                 kill_user(uid)
             kill_in(folder)
 
-    def unsaved_state(self, build_id: str, attempt: int, archive_folder: str) -> bytes | None:
-        """Return the state that a dead attempt's Terraform could hand over to nobody, if any."""
-        home = self._folder(build_id, attempt) / "home"
-        return unsaved_state(home / "source" / archive_folder)
+    def unsaved_states(self, build_id: str, attempt: int, archive_folder: str) -> list[bytes]:
+        """Return what of a dead attempt's state nobody has taken, the oldest first."""
+        return unsaved_states(self._folder(build_id, attempt), archive_folder)
 
     def clear(self, folder: Path) -> None:
         """Remove a folder, if nobody works in it any more."""
@@ -183,8 +215,12 @@ def _user_of(folder: Path) -> int | None:
     return None if uid == os.geteuid() else uid
 
 
-def _spawn(folder: Path, order: bytes) -> int:
-    """Start a runner in a session of its own, with the order on its standard input."""
+def _spawn(folder: Path, order: bytes, reservation: socket.socket | None) -> int:
+    """Start a runner in a session of its own, with the order on its standard input.
+
+    It inherits the reservation of its user, which so ends with it.
+    """
+    kept = [] if reservation is None else [(os.POSIX_SPAWN_DUP2, reservation.fileno(), 3)]
     reading, writing = os.pipe()
     log = str(folder / "runner.log")
     try:
@@ -198,6 +234,7 @@ def _spawn(folder: Path, order: bytes) -> int:
                 (os.POSIX_SPAWN_DUP2, reading, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *kept,
             ],
         )
     finally:

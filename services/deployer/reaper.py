@@ -126,14 +126,14 @@ class Reaper:
         died_at = self._died_at.setdefault(place, monotonic_seconds())
         waited = monotonic_seconds() - died_at
         return waited > self._settings.stop_grace_seconds or not await asyncio.to_thread(
-            self._executor.has_processes, *place
+            self._executor.has_terraform, *place
         )
 
     async def _end(self, row: asyncpg.Record, ending: decider.Ending) -> None:
         """Kill what there is of the build, save its state, and end it."""
         build_id, attempt, deployment_id = row["build_id"], row["attempt"], row["deployment_id"]
         await asyncio.to_thread(self._executor.end, build_id, attempt)
-        await self._save_state(row)
+        await self._save_states(row)
         end = decider.End(
             build_id=build_id,
             attempt=attempt,
@@ -144,12 +144,12 @@ class Reaper:
         await self._running.processor.execute(command)
         structlog.get_logger().warning("build.reaped", build_id=build_id, ending=repr(ending))
 
-    async def _save_state(self, row: asyncpg.Record) -> None:
-        """Keep the state that Terraform wrote to a file because nobody took it."""
-        state = await asyncio.to_thread(
-            self._executor.unsaved_state, row["build_id"], row["attempt"], row["archive_folder"]
+    async def _save_states(self, row: asyncpg.Record) -> None:
+        """Keep the state that nobody took while there was somebody to hand it over."""
+        found = await asyncio.to_thread(
+            self._executor.unsaved_states, row["build_id"], row["attempt"], row["archive_folder"]
         )
-        if state is None:
+        if not found:
             return
         pool, deployment_id = self._running.pool, row["deployment_id"]
         try:
@@ -157,15 +157,16 @@ class Reaper:
         except KeyErasedError as error:
             structlog.get_logger().error("state.not_kept", reason=str(error))  # noqa: TRY400 - no bug
             return
-        await states.keep_state(
-            pool,
-            deployment_id=deployment_id,
-            build_id=row["build_id"],
-            attempt=row["attempt"],
-            body=await asyncio.to_thread(key.encrypt, state),
-            resources=resources_in(state),
-            at=self._running.clock.now(),
-        )
+        for state in found:
+            await states.keep_state(
+                pool,
+                deployment_id=deployment_id,
+                build_id=row["build_id"],
+                attempt=row["attempt"],
+                body=await asyncio.to_thread(key.encrypt, state),
+                resources=resources_in(state),
+                at=self._running.clock.now(),
+            )
 
     async def _sweep(self) -> None:
         """Clear away the folders of builds that have ended, whatever ended them."""

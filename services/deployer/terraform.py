@@ -19,9 +19,11 @@ NOT_FOUND: Final = (
     "neither terraform nor tofu is on the deployer's PATH; install one, or name it in "
     "TOLLGATE_TERRAFORM"
 )
-RETRY_WAIT_SECONDS: Final = (1, 5)
+RETRIES_MAX: Final = 1
+"""The runner, between Terraform and the deployer, is who waits and tries again."""
 LOCK_SECONDS_MAX: Final = 60
 UNSAVED_STATE_FILE: Final = "errored.tfstate"
+"""Where Terraform writes the state that it can hand over to nobody, in the module's folder."""
 STATE_BYTES_MAX: Final = 64 * 1024**2
 _ERRORS_TEXT_LINES_MAX: Final = 20
 _TELLS_NOTHING: Final = ("Terraform encountered problems", "OpenTofu encountered problems")
@@ -36,12 +38,10 @@ def find_terraform(named: str | None) -> str | None:
     return None
 
 
-def environment(*, home: Path, state_url: str, token: str, grace_seconds: float) -> dict[str, str]:
+def environment(*, home: Path, state_url: str, token: str) -> dict[str, str]:
     """Return all that Terraform is told from outside: its home, and where its state is kept.
 
-    Its own configuration is an empty file there, which `prepare` has written. While its state is
-    taken by nobody it tries again for less than the grace, so that there is time left to write the
-    state to a file before it is killed.
+    Its own configuration is an empty file there, which `prepare` has written.
     """
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -58,21 +58,8 @@ def environment(*, home: Path, state_url: str, token: str, grace_seconds: float)
         "TF_HTTP_UNLOCK_METHOD": "UNLOCK",
         "TF_HTTP_USERNAME": "build",
         "TF_HTTP_PASSWORD": token,
-        "TF_HTTP_RETRY_MAX": str(retries_within(grace_seconds)),
-        "TF_HTTP_RETRY_WAIT_MIN": str(RETRY_WAIT_SECONDS[0]),
-        "TF_HTTP_RETRY_WAIT_MAX": str(RETRY_WAIT_SECONDS[1]),
+        "TF_HTTP_RETRY_MAX": str(RETRIES_MAX),
     }
-
-
-def retries_within(seconds: float) -> int:
-    """Return how often Terraform may try again, which waits twice as long each time, to a bound."""
-    wait, most = RETRY_WAIT_SECONDS
-    retries, waited = 0, wait
-    while waited < seconds:
-        retries += 1
-        wait = min(2 * wait, most)
-        waited += wait
-    return retries
 
 
 def prepare(home: Path, folder: Path, variables: Mapping[str, Any]) -> None:
@@ -89,15 +76,13 @@ def _write(path: Path, content: str) -> None:
     path.write_text(content)
 
 
-def unsaved_state(folder: Path) -> bytes | None:
-    """Return the state that Terraform could hand over to nobody, or nothing where there is none.
+def read_state(path: Path) -> bytes | None:
+    """Return the state in a file, or nothing where there is none.
 
-    The folder is the module's to write in: only a plain file of a bounded size is read.
+    The folder may be the module's to write in: only a plain file of a bounded size is read.
     """
     try:
-        descriptor = os.open(
-            folder / UNSAVED_STATE_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     with os.fdopen(descriptor, "rb") as file:
@@ -135,7 +120,7 @@ def readable(line: str) -> tuple[str, str | None]:
     """
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line, None
     if not isinstance(message, dict) or "@message" not in message:
         return line, None

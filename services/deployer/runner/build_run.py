@@ -25,7 +25,13 @@ from services.deployer.runner.reporting import (
     StaleError,
     until,
 )
-from services.deployer.runner.terraform_build import Failed, TerraformBuild
+from services.deployer.runner.state_proxy import StateProxy
+from services.deployer.runner.terraform_build import (
+    PARKED_STATE_FILE,
+    Failed,
+    TerraformBuild,
+    unsaved_states,
+)
 
 JOB_SECONDS_MAX: Final = 60.0
 REPORT_SECONDS_MAX: Final = 3_600.0
@@ -53,7 +59,10 @@ async def carry_out(order: Order, reporter: Reporter) -> int:
     try:
         answer = await reporter.insist("GET", "job", worth_it=until(JOB_SECONDS_MAX))
         job = msgspec.json.decode(answer, type=Job)
-        await BuildRun(order, job, reporter).run(stop)
+        run = BuildRun(order, job, reporter)
+        parked = folder / PARKED_STATE_FILE
+        async with StateProxy(f"{order.url}/state", parked, run.is_going_on) as state:
+            await run.carry_out(state.url, stop)
     except (SilenceError, RefusedError, ValueError) as error:
         _note(f"not reported: {error!r}")
         return 1
@@ -74,17 +83,24 @@ class BuildRun:
         self._redactor = Redactor(job.secrets)
         path = Path(order.folder) / "build.log"
         self._log = LogFile(path, self._redactor, job.log_bytes_max)
-        self._terraform = TerraformBuild(order, job, self._log.write)
+        self._terraform: TerraformBuild
         self._heard_at = monotonic_seconds()
         self._reason: Reason | None = None
         self._sent = 0
 
-    async def run(self, told_to_stop: asyncio.Event) -> None:
+    def is_going_on(self) -> bool:
+        """Return whether nothing has told the build to stop."""
+        return self._reason is None
+
+    async def carry_out(self, state_url: str, told_to_stop: asyncio.Event) -> None:
         """Build and report; to the very end the heartbeat says that we live.
 
         Raises `StaleError` where the attempt has ended meanwhile, `SilenceError` where nobody
         listened to the outcome for too long.
         """
+        self._terraform = TerraformBuild(
+            self._order, self._job, state_url=state_url, say=self._log.write
+        )
         watching = [
             asyncio.create_task(each)
             for each in (
@@ -136,7 +152,7 @@ class BuildRun:
                 "GET",
                 "source",
                 seconds_max=SOURCE_SECONDS_MAX,
-                worth_it=lambda: self._reason is None,
+                worth_it=self.is_going_on,
             )
         except SilenceError as error:
             raise Failed("SOURCE_UNREACHABLE", str(error), platform_fault=True) from error
@@ -177,7 +193,7 @@ class BuildRun:
             except StaleError:
                 self._stop_because("STALE")
             except (*NOT_NOW, RefusedError, ValueError) as error:
-                _note(f"not heard: {error!r}")
+                _note(f"not heard: {error}")
             else:
                 self._heard_at = begun_at
                 if heartbeat.stop:
@@ -215,7 +231,7 @@ class BuildRun:
                 _note(f"log not wanted: {error!r}")
                 return
             except (*NOT_NOW, ValueError) as error:
-                _note(f"log not heard: {error!r}")
+                _note(f"log not heard: {error}")
                 await asyncio.sleep(self._job.heartbeat_seconds)
 
     async def _send_log(self) -> None:
@@ -249,8 +265,8 @@ class BuildRun:
 
         Terraform has ended, so that nothing is lost by trying for longer than it may run alone.
         """
-        state = await asyncio.to_thread(terraform.unsaved_state, self._terraform.module)
-        if state is not None:
+        folder = Path(self._order.folder)
+        for state in await asyncio.to_thread(unsaved_states, folder, self._job.archive_folder):
             await self._insist_on("state", state)
         while True:
             try:

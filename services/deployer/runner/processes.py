@@ -14,6 +14,8 @@ RUNNER_MODULE: Final = "services.deployer.runner"
 PROCESS_ID_FILE: Final = "runner.pid"
 KILL_SECONDS_MAX: Final = 10
 ROUNDS_MAX: Final = 20
+NAME_LENGTH_MAX: Final = 15
+"""Of a process's name the kernel keeps no more."""
 
 
 def note_runner(folder: Path) -> None:
@@ -69,9 +71,22 @@ def kill_in(folder: Path) -> None:
             process.send_signal(signal.SIGKILL)
 
 
-def works_in(folder: Path) -> bool:
-    """Return whether any process works in a folder."""
-    return any(True for _ in _working_in(folder))
+def works_in(folder: Path, program: str | None = None) -> bool:
+    """Return whether any process works in a folder, or any of a program."""
+    for process in _working_in(folder):
+        with suppress(psutil.Error):
+            if program is None or process.name() == program[:NAME_LENGTH_MAX]:
+                return True
+    return False
+
+
+def users_of_processes() -> set[int]:
+    """Return the users that anything runs as on this machine."""
+    found: set[int] = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            found.add(process.uids().real)
+    return found
 
 
 def _working_in(folder: Path) -> Iterator[psutil.Process]:

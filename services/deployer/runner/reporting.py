@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final, Self
 
 import aiohttp
@@ -14,9 +15,6 @@ RETRY_SECONDS_MIN: Final = 0.2
 RETRY_SECONDS_MAX: Final = 2.0
 STALE: Final = frozenset({401, 403, 409, 410})
 """Answers that say: this attempt has ended, or never was."""
-
-_REFUSED: Final = 400
-_AWAY: Final = 500
 
 
 class StaleError(Exception):
@@ -64,9 +62,9 @@ class Reporter:
             answer = await response.read()
             if response.status in STALE:
                 raise StaleError(answer.decode(errors="replace"))
-            if response.status >= _AWAY:
+            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise ConnectionError(f"{response.status}")
-            if response.status >= _REFUSED:
+            if response.status >= HTTPStatus.BAD_REQUEST:
                 raise RefusedError(f"{method} {path}: {response.status} {answer!r}")
             return answer
 

@@ -15,6 +15,7 @@ from services.deployer.runner.job import Job, Order
 from services.deployer.runner.program import Bounds, Program
 
 OUTPUT_BYTES_MAX: Final = 1024**2
+PARKED_STATE_FILE: Final = "parked.tfstate"
 OUTPUT_SECONDS_MAX: Final = 60.0
 LINES_KEPT_MAX: Final = 1_000
 
@@ -28,12 +29,27 @@ class Failed(Exception):  # noqa: N818 - an outcome, told in the report
     platform_fault: bool = False
 
 
+def module_folder(folder: Path, archive_folder: str) -> Path:
+    """Return where in a build's folder Terraform runs."""
+    return folder / "home" / "source" / archive_folder
+
+
+def unsaved_states(folder: Path, archive_folder: str) -> list[bytes]:
+    """Return what of a build's state nobody has taken yet, the oldest first."""
+    module = module_folder(folder, archive_folder)
+    files = (folder / PARKED_STATE_FILE, module / terraform.UNSAVED_STATE_FILE)
+    return [state for file in files if (state := terraform.read_state(file)) is not None]
+
+
 class TerraformBuild:
     """Terraform's part of a build; what it prints is handed to `say`, line by line."""
 
-    def __init__(self, order: Order, job: Job, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, order: Order, job: Job, *, state_url: str, say: Callable[[str], None]
+    ) -> None:
         self._order = order
         self._job = job
+        self._state_url = state_url
         self._say = say
         self._home = Path(order.folder) / "home"
         self._error: str | None = None
@@ -44,7 +60,7 @@ class TerraformBuild:
     @property
     def module(self) -> Path:
         """The folder that Terraform runs in."""
-        return self._home / "source" / self._job.archive_folder
+        return module_folder(Path(self._order.folder), self._job.archive_folder)
 
     async def unpack(self, archive: bytes) -> None:
         """Write the module, once it is what was published, and what Terraform needs beside it."""
@@ -144,9 +160,8 @@ class TerraformBuild:
     async def _execute(self, words: list[str], take: Callable[[str], None]) -> int:
         environment = terraform.environment(
             home=self._home,
-            state_url=f"{self._order.url}/state",
+            state_url=self._state_url,
             token=self._order.terraform_token,
-            grace_seconds=self._job.stop_grace_seconds,
         )
         bounds = Bounds(self._order.uid, cpu_seconds_max=int(self._job.build_seconds_max) + 1)
         self._program = Program(words, folder=self.module, environment=environment, bounds=bounds)
