@@ -1,19 +1,20 @@
 """Builds really run: Terraform in a runner process, reporting to a deployer on a real database."""
 
-import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
+import msgspec
 import pytest
 
 from contracts.catalog.v1 import Variable
-from tests.integration.deployer.conftest import Deployer
+from services.deployer.local_executor import USERS_MAX
+from tests.integration.deployer.modules import DOMAIN, EXAMPLES, TOKEN, module, running
+from tests.integration.deployer.processes import HandledDeployer
 from tests.support.tools import program
-
-MODULES = Path(__file__).resolve().parents[3] / "examples" / "modules"
-TOKEN = Variable(name="deploy_token", type="string", description="", required=False, sensitive=True)
-DOMAIN = Variable(name="domain", type="string", description="", required=True)
 
 
 @pytest.fixture(autouse=True)
@@ -22,53 +23,11 @@ def _terraform() -> None:
     program("terraform")
 
 
-def module(folder: Path, main: str) -> Path:
-    """Write a module of one file."""
-    folder.mkdir()
-    (folder / "main.tf").write_text(main)
-    return folder
-
-
-def slow_module(tmp_path: Path, command: str) -> Path:
-    """Write a module whose one resource takes as long as a command."""
-    return module(
-        tmp_path / "slow",
-        f"""
-        resource "terraform_data" "slow" {{
-          provisioner "local-exec" {{
-            command = "{command}"
-          }}
-        }}
-        """,
-    )
-
-
-async def until_terraform_runs(deployer: Deployer, deployment_id: str) -> None:
-    async def started() -> bool:
-        return "Provisioning" in await deployer.log(deployment_id)
-
-    await deployer.until("Terraform runs", started)
-
-
-def runners() -> list[psutil.Process]:
-    return [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if "services.deployer.runner" in (p.info["cmdline"] or [])
-    ]
-
-
-async def deploy(deployer: Deployer, folder: Path, values: dict[str, Any], **more: Any) -> str:
-    module_id = await deployer.publish_module(folder, **more)
-    deployment_id = await deployer.ask(module_id, values)
-    await deployer.grant_hold(deployment_id)
-    return deployment_id
-
-
-async def test_a_build_succeeds_with_its_outputs_its_log_and_its_state(deployer: Deployer) -> None:
-    deployment_id = await deploy(
-        deployer,
-        MODULES / "static-website",
+async def test_a_build_succeeds_with_its_outputs_its_log_and_its_state(
+    deployer: HandledDeployer,
+) -> None:
+    deployment_id = await deployer.deploy(
+        EXAMPLES / "static-website",
         {"domain": "www.example.com", "deploy_token": "a-secret-of-the-user"},
         variables=(DOMAIN, TOKEN),
     )
@@ -77,45 +36,59 @@ async def test_a_build_succeeds_with_its_outputs_its_log_and_its_state(deployer:
         "hold_requested", "build_queued", "build_started", "build_succeeded",
     ]  # fmt: skip
     assert "Apply complete" in await deployer.log(deployment_id)
-    resources = await deployer.running.pool.fetchval(
+    resources = await deployer.pool.fetchval(
         "select resources from states where deployment_id = $1 order by number desc", deployment_id
     )
     assert resources == 3
+    told = msgspec.json.decode(await deployer.last_fact(deployment_id))
+    outputs = deployer.keys[deployment_id].decrypt_json(told["outputs"])
+    assert outputs["url"]["value"] == "https://www.example.com/"
+    assert outputs["deploy_token"] == {
+        "sensitive": True, "type": "string", "value": "a-secret-of-the-user",
+    }  # fmt: skip
 
 
-async def test_what_is_secret_is_nowhere_in_the_clear(deployer: Deployer) -> None:
+async def test_the_log_ends_with_a_final_piece_and_nothing_is_left_behind(
+    deployer: HandledDeployer,
+) -> None:
+    deployment_id = await deployer.deploy(EXAMPLES / "starter-network", {})
+    await deployer.until_ended(deployment_id)
+    finals = await deployer.pool.fetch(
+        "select final from log_chunks where deployment_id = $1 order by chunk_offset", deployment_id
+    )
+    assert [row["final"] for row in finals].index(True) == len(finals) - 1
+    await deployer.until_no_runner()
+
+    async def cleared() -> bool:
+        return list(deployer.settings.work_dir.iterdir()) == []
+
+    await deployer.until("the folder is cleared away", cleared)
+    assert await deployer.pool.fetchval("select count(*) from state_locks") == 0
+
+
+async def test_what_is_secret_is_nowhere_in_the_clear(deployer: HandledDeployer) -> None:
     secret = "correct-horse-battery-staple"
-    deployment_id = await deploy(
-        deployer,
-        MODULES / "static-website",
+    deployment_id = await deployer.deploy(
+        EXAMPLES / "static-website",
         {"domain": "www.example.com", "deploy_token": secret},
         variables=(DOMAIN, TOKEN),
     )
     await deployer.until_ended(deployment_id)
     for table in ("facts", "outbox", "documents", "builds", "leases", "states", "log_chunks"):
-        text = await deployer.running.pool.fetchval(
-            f"select string_agg({table}::text, ' ') from {table}"
-        )
+        text = await deployer.pool.fetchval(f"select string_agg({table}::text, ' ') from {table}")
         assert secret not in (text or "")
         assert secret.encode().hex() not in (text or "")
 
 
+LOUD = 'variable "deploy_token" { type = string }'
+
+
 async def test_a_sensitive_value_that_a_module_prints_is_hidden_in_the_log(
-    deployer: Deployer, tmp_path: Path
+    deployer: HandledDeployer, tmp_path: Path
 ) -> None:
-    folder = module(
-        tmp_path / "loud",
-        """
-        variable "deploy_token" { type = string }
-        resource "terraform_data" "loud" {
-          provisioner "local-exec" {
-            command = "echo the token is ${var.deploy_token}."
-          }
-        }
-        """,
-    )
-    deployment_id = await deploy(
-        deployer, folder, {"deploy_token": "swordfish-42"}, variables=(TOKEN,)
+    folder = running(tmp_path / "loud", "echo the token is ${var.deploy_token}.", LOUD)
+    deployment_id = await deployer.deploy(
+        folder, {"deploy_token": "swordfish-42"}, variables=(TOKEN,)
     )
     assert await deployer.until_ended(deployment_id) == "build_succeeded"
     log = await deployer.log(deployment_id)
@@ -123,8 +96,24 @@ async def test_a_sensitive_value_that_a_module_prints_is_hidden_in_the_log(
     assert "the token is (sensitive value)." in log
 
 
-async def test_a_build_that_fails_tells_the_error_and_owns_what_it_made(deployer: Deployer) -> None:
-    deployment_id = await deploy(deployer, MODULES / "vpn-gateway", {})
+async def test_a_sensitive_value_is_hidden_in_the_error_too(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    folder = running(tmp_path / "loud", "echo ${var.deploy_token}; exit 7", LOUD)
+    deployment_id = await deployer.deploy(
+        folder, {"deploy_token": "swordfish-42"}, variables=(TOKEN,)
+    )
+    assert await deployer.until_ended(deployment_id) == "build_failed"
+    told = await deployer.last_fact(deployment_id)
+    assert "local-exec provisioner error" in told
+    assert "exit status 7" in told
+    assert "swordfish-42" not in told
+
+
+async def test_a_build_that_fails_tells_the_error_and_owns_what_it_made(
+    deployer: HandledDeployer,
+) -> None:
+    deployment_id = await deployer.deploy(EXAMPLES / "vpn-gateway", {})
     assert await deployer.until_ended(deployment_id) == "build_failed"
     told = await deployer.last_fact(deployment_id)
     assert "local-exec provisioner error" in told
@@ -133,73 +122,92 @@ async def test_a_build_that_fails_tells_the_error_and_owns_what_it_made(deployer
     assert "no answer from 203.0.113.7" in await deployer.log(deployment_id)
 
 
-async def test_a_running_build_that_is_cancelled_stops_and_says_so(
-    deployer: Deployer, tmp_path: Path
+async def test_a_module_that_terraform_cannot_read_fails_with_the_error_that_matters(
+    deployer: HandledDeployer, tmp_path: Path
 ) -> None:
-    folder = slow_module(tmp_path, "sleep 60")
-    deployment_id = await deploy(deployer, folder, {})
-    await until_terraform_runs(deployer, deployment_id)
+    folder = module(tmp_path / "broken", "output {")
+    deployment_id = await deployer.deploy(folder, {})
+    assert await deployer.until_ended(deployment_id) == "build_failed"
+    told = msgspec.json.decode(await deployer.last_fact(deployment_id))
+    assert told["code"] == "INIT_FAILED"
+    assert "encountered problems" not in told["message"]
+    assert "main.tf line 1" in told["message"]
+    assert told["owns_resources"] is False
+
+
+async def test_a_source_that_is_not_in_the_archive_fails_as_the_platforms_fault(
+    deployer: HandledDeployer,
+) -> None:
+    nothing = f"sha256:{'0' * 64}"
+    deployment_id = await deployer.deploy(EXAMPLES / "starter-network", {}, archive_digest=nothing)
+    assert await deployer.until_ended(deployment_id) == "build_failed"
+    told = msgspec.json.decode(await deployer.last_fact(deployment_id))
+    assert (told["code"], told["platform_fault"]) == ("SOURCE_MISSING", True)
+
+
+async def test_a_running_build_that_is_cancelled_stops_and_says_so(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    deployment_id = await deployer.deploy(running(tmp_path / "slow", "sleep 60"), {})
+    await deployer.until_log(deployment_id, "Provisioning")
     await deployer.cancel(deployment_id)
     assert await deployer.until_ended(deployment_id) == "build_cancelled"
+    assert '"cancelled_by":"user-1"' in await deployer.last_fact(deployment_id)
 
 
-async def test_a_build_outlives_a_deployer_that_crashes(
-    still_deployer: Deployer, tmp_path: Path
+async def test_what_a_module_leaves_in_the_background_is_ended(
+    deployer: HandledDeployer, tmp_path: Path
 ) -> None:
-    folder = slow_module(tmp_path, "sleep 2; echo done")
-    deployer = still_deployer
-    async with deployer.process(crash=True):
-        deployment_id = await deploy(deployer, folder, {})
-        await until_terraform_runs(deployer, deployment_id)
-    assert len(runners()) == 1
-    await asyncio.sleep(1)
-    async with deployer.process():
-        assert await deployer.until_ended(deployment_id) == "build_succeeded"
-        assert "done" in await deployer.log(deployment_id)
+    folder = running(tmp_path / "sneaky", "setsid sleep 54321 >/dev/null 2>&1 & echo started")
+    deployment_id = await deployer.deploy(folder, {})
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    await deployer.until_no_runner()
+    assert not _runs("54321")
 
 
-async def test_a_build_ends_with_the_deployer_that_stops_in_good_order(
-    still_deployer: Deployer, tmp_path: Path
+@pytest.mark.parametrize("size_bytes", [30_000, 1_048_576])
+async def test_a_very_long_line_is_cut_with_a_mark_and_stops_nothing(
+    size_bytes: int, deployer: HandledDeployer, tmp_path: Path
 ) -> None:
-    folder = slow_module(tmp_path, "sleep 60")
-    deployer = still_deployer
-    async with deployer.process():
-        deployment_id = await deploy(deployer, folder, {})
-        await until_terraform_runs(deployer, deployment_id)
-    assert runners() == []
-    async with deployer.process():
-        assert await deployer.until_ended(deployment_id) == "build_failed"
-        assert '"code":"INTERRUPTED"' in await deployer.last_fact(deployment_id)
+    command = f"head -c {size_bytes} /dev/urandom | base64 -w 0; echo; echo the end"
+    deployment_id = await deployer.deploy(running(tmp_path / "long", command), {})
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    log = await deployer.log(deployment_id)
+    assert "(local-exec): the end" in log
+    assert max(map(len, log.splitlines())) < 20_000
+    # Of a line that is much longer yet, Terraform itself says nothing.
+    assert ("[line cut]" in log) == (size_bytes < 65_536)
 
 
-class TestSilence:
-    """A runner that cannot report stops itself, and only then is its build declared lost."""
+async def test_terraform_gets_the_defaults_that_the_module_is_published_with(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    folder = running(
+        tmp_path / "defaults",
+        "echo the region is ${var.region}",
+        'variable "region" { default = "terraforms-own" }',
+    )
+    region = Variable(
+        name="region", type="string", description="", required=False, default="as-published"
+    )
+    deployment_id = await deployer.deploy(folder, {}, variables=(region,))
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    assert "the region is as-published" in await deployer.log(deployment_id)
 
-    @pytest.fixture
-    def bounds(self) -> dict[str, Any]:
-        return {
-            "heartbeat_seconds": 0.2,
-            "silence_seconds_max": 1.5,
-            "stop_grace_seconds": 0.5,
-            "lost_after_seconds": 3.0,
-        }
 
-    async def test_it_stops_terraform_and_the_build_ends_as_lost(
-        self, still_deployer: Deployer, tmp_path: Path
-    ) -> None:
-        folder = slow_module(tmp_path, "sleep 60")
-        deployer = still_deployer
-        async with deployer.process(crash=True):
-            deployment_id = await deploy(deployer, folder, {})
-            await until_terraform_runs(deployer, deployment_id)
-
-        async def silent() -> bool:
-            return runners() == []
-
-        await deployer.until("the runner stops itself", silent)
-        async with deployer.process():
-            assert await deployer.until_ended(deployment_id) == "build_failed"
-            assert '"code":"RUNNER_LOST"' in await deployer.last_fact(deployment_id)
+async def test_a_module_sees_no_environment_of_ours_and_only_the_states_token(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    deployment_id = await deployer.deploy(running(tmp_path / "curious", "env | sort"), {})
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    seen = {
+        line.partition("(local-exec): ")[2].partition("=")[0]
+        for line in (await deployer.log(deployment_id)).splitlines()
+        if "(local-exec): " in line and "=" in line
+    }
+    ours = {name for name in seen if name.startswith(("TOLLGATE", "PYTHON", "NATS", "PG"))}
+    assert "TF_HTTP_PASSWORD" in seen
+    assert ours == set()
 
 
 class TestTimeLimit:
@@ -209,10 +217,29 @@ class TestTimeLimit:
     def bounds(self) -> dict[str, Any]:
         return {"build_seconds_max": 2, "stop_grace_seconds": 1.0}
 
-    async def test_it_ends_as_timed_out(self, deployer: Deployer, tmp_path: Path) -> None:
-        folder = slow_module(tmp_path, "sleep 60")
-        deployment_id = await deploy(deployer, folder, {})
+    async def test_it_ends_as_timed_out(self, deployer: HandledDeployer, tmp_path: Path) -> None:
+        command = "trap '' INT TERM; sleep 60"
+        deployment_id = await deployer.deploy(running(tmp_path / "slow", command), {})
         assert await deployer.until_ended(deployment_id) == "build_timed_out"
+        await deployer.until_no_runner()
+
+
+class TestFullLog:
+    """Much output is bounded, with a mark where it ends."""
+
+    @pytest.fixture
+    def bounds(self) -> dict[str, Any]:
+        return {"log_bytes_max": 65_536}
+
+    async def test_the_log_says_that_it_is_full_and_the_build_goes_on(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        folder = running(tmp_path / "chatty", "seq 1 20000")
+        deployment_id = await deployer.deploy(folder, {})
+        assert await deployer.until_ended(deployment_id) == "build_succeeded"
+        log = await deployer.log(deployment_id)
+        assert log.endswith("[the log is full; the rest is not kept]\n")
+        assert len(log.encode()) <= 65_536
 
 
 class TestWithoutTerraform:
@@ -223,32 +250,85 @@ class TestWithoutTerraform:
         return {"terraform": "there-is-no-such-program"}
 
     async def test_the_build_fails_with_a_platform_fault_that_names_it(
-        self, deployer: Deployer
+        self, deployer: HandledDeployer
     ) -> None:
-        deployment_id = await deploy(deployer, MODULES / "starter-network", {})
+        deployment_id = await deployer.deploy(EXAMPLES / "starter-network", {})
         assert await deployer.until_ended(deployment_id) == "build_failed"
         told = await deployer.last_fact(deployment_id)
         assert '"code":"TERRAFORM_NOT_FOUND"' in told
         assert '"platform_fault":true' in told
 
 
-async def test_terraform_gets_the_defaults_that_the_module_is_published_with(
-    deployer: Deployer, tmp_path: Path
-) -> None:
-    folder = module(
-        tmp_path / "defaults",
-        """
-        variable "region" { default = "terraforms-own" }
-        resource "terraform_data" "told" {
-          provisioner "local-exec" {
-            command = "echo the region is ${var.region}"
-          }
-        }
-        """,
+class TestIsolation:
+    """As root, a module's code runs as a user who may touch nothing of ours."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        """Give a folder that any user can reach, which pytest's are not."""
+        if os.geteuid() != 0:
+            pytest.skip("only root can start programs as other users")
+        folder = Path(tempfile.mkdtemp(prefix="tollgate-isolation-"))
+        folder.chmod(0o711)
+        yield folder
+        shutil.rmtree(folder)
+
+    @pytest.fixture
+    def bounds(self) -> dict[str, Any]:
+        return {"allow_unisolated_builds": False}
+
+    async def test_it_cannot_read_what_is_ours_nor_end_its_runner(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        secret = deployer.settings.work_dir.parent / "secret"
+        secret.write_text("not for builds")
+        secret.chmod(0o600)
+        command = (
+            f"id -u; cat {secret} || echo no secret; cat /proc/{os.getpid()}/environ "
+            "|| echo no environment; kill -9 $(cat ../../runner.pid) || echo no kill"
+        )
+        deployment_id = await deployer.deploy(running(tmp_path / "nosy", command), {})
+        assert await deployer.until_ended(deployment_id) == "build_succeeded"
+        log = await deployer.log(deployment_id)
+        first = deployer.settings.first_build_uid
+        assert any(f"(local-exec): {uid}\n" in log for uid in range(first, first + USERS_MAX))
+        assert "not for builds" not in log
+        for answer in ("no secret", "no environment", "no kill"):
+            assert f"(local-exec): {answer}" in log
+        await deployer.until_no_runner()
+
+    async def test_what_it_leaves_in_the_background_is_ended(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        folder = running(
+            tmp_path / "sneaky", "cd /; setsid nohup sleep 98765 >/dev/null 2>&1 & echo started"
+        )
+        deployment_id = await deployer.deploy(folder, {})
+        assert await deployer.until_ended(deployment_id) == "build_succeeded"
+        await deployer.until_no_runner()
+        assert not _runs("98765")
+
+
+class TestNotIsolated:
+    """Where builds cannot be isolated and nobody allowed that, they do not run."""
+
+    @pytest.fixture
+    def bounds(self) -> dict[str, Any]:
+        return {"allow_unisolated_builds": False}
+
+    async def test_the_build_fails_and_says_which_switch_allows_it(
+        self, deployer: HandledDeployer
+    ) -> None:
+        deployment_id = await deployer.deploy(EXAMPLES / "starter-network", {})
+        assert await deployer.until_ended(deployment_id) == "build_failed"
+        told = await deployer.last_fact(deployment_id)
+        assert '"code":"BUILDS_NOT_ISOLATED"' in told
+        assert "TOLLGATE_ALLOW_UNISOLATED_BUILDS" in told
+
+
+def _runs(word: str) -> bool:
+    """Return whether a `sleep` of so many seconds runs."""
+    import psutil
+
+    return any(
+        word in (process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
     )
-    region = Variable(
-        name="region", type="string", description="", required=False, default="as-published"
-    )
-    deployment_id = await deploy(deployer, folder, {}, variables=(region,))
-    assert await deployer.until_ended(deployment_id) == "build_succeeded"
-    assert "the region is as-published" in await deployer.log(deployment_id)

@@ -1,0 +1,32 @@
+"""Terraform modules that tests write."""
+
+from pathlib import Path
+
+from contracts.catalog.v1 import Variable
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "modules"
+TOKEN = Variable(name="deploy_token", type="string", description="", required=False, sensitive=True)
+DOMAIN = Variable(name="domain", type="string", description="", required=True)
+
+
+def module(folder: Path, main: str) -> Path:
+    """Write a module of one file."""
+    folder.mkdir()
+    (folder / "main.tf").write_text(main)
+    return folder
+
+
+def running(folder: Path, command: str, more: str = "") -> Path:
+    """Write a module whose one resource runs a command."""
+    return module(
+        folder,
+        f"""
+        {more}
+        resource "terraform_data" "running" {{
+          provisioner "local-exec" {{
+            command = "{command}"
+          }}
+        }}
+        output "made" {{ value = terraform_data.running.id }}
+        """,
+    )
