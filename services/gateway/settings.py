@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 
 from runtime.settings import RuntimeSettings
 
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
 
 class GatewaySettings(RuntimeSettings):
     """The gateway's settings."""
@@ -31,6 +33,10 @@ class GatewaySettings(RuntimeSettings):
     rate_limit_burst: Annotated[
         int, Field(ge=1, le=100_000, description="calls that may come at once")
     ] = 600
+    trusted_proxies: Annotated[
+        str,
+        Field(description="proxies whose X-Forwarded-For is believed, as CIDRs with commas"),
+    ] = ""
     metrics_networks: Annotated[
         str,
         Field(description="peers that may read /metrics, as CIDRs with commas; never by a proxy"),
@@ -46,13 +52,13 @@ class GatewaySettings(RuntimeSettings):
             raise ValueError("must be http(s)://host[:port]")
         return f"{parts.scheme}://{parts.netloc}"
 
-    @field_validator("metrics_networks")
+    @field_validator("metrics_networks", "trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         networks_of(value)
         return value
 
 
-def networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+def networks_of(text: str) -> Networks:
     """Return the networks in a list of CIDRs; `ValueError` where one is none."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())

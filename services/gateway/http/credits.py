@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -36,7 +36,7 @@ from services.gateway.http.parameters import (
     whose,
 )
 from services.gateway.http.problems import ProblemError, invalid
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Amount, Input, Output, Page, Price, by_time, page
 from services.gateway.queries.credits import (
     WalletBalance,
@@ -50,7 +50,7 @@ from services.gateway.queries.credits import (
 from services.gateway.queries.settings import current_settings
 from services.gateway.queries.users import exists
 
-router = APIRouter(route_class=GatewayRoute, tags=["Credits"])
+router = resource("Credits")
 
 WORTH_DOING_FOR: Final = timedelta(minutes=15)
 SEE_ALL: Final = ("finance", "admin")

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -37,14 +37,14 @@ from services.gateway.http.parameters import (
 )
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.quotes import Variables
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, page
 from services.gateway.queries import deployments as queries
 from services.gateway.queries.credits import balance_of
 from services.gateway.queries.modules import module_version, sensitive_variables, visible_module
 from services.gateway.queries.settings import current_settings
 
-router = APIRouter(route_class=GatewayRoute, tags=["Deployments"])
+router = resource("Deployments")
 
 WORTH_DOING_FOR: Final = timedelta(minutes=15)
 SEE_ALL: Final = ("admin", "finance", "support")

@@ -1,5 +1,7 @@
 """The door that every call comes through: who it is, how often they come, and whether they may."""
 
+from collections.abc import Sequence
+from ipaddress import ip_address
 from math import ceil
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.http.access import Access
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.rate_limits import RateLimits
+from services.gateway.settings import Networks, networks_of
 
 COOKIE: Final = "tollgate_session"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -121,8 +124,31 @@ class Door:
 
 
 def place_of(request: Request) -> str:
-    """Return the address of the peer: a proxy's, where there is one."""
-    return "unknown" if request.client is None else request.client.host
+    """Return the address that the call comes from; proxies that are trusted are looked through."""
+    gateway: Gateway = request.app.state.gateway
+    peer = "unknown" if request.client is None else request.client.host
+    trusted = networks_of(gateway.settings.trusted_proxies)
+    if not trusted:
+        return peer
+    return behind_proxies(peer, request.headers.getlist("x-forwarded-for"), trusted)
+
+
+def behind_proxies(peer: str, forwarded: Sequence[str], trusted: Networks) -> str:
+    """Return the last address that no trusted proxy has: what stands before it may be made up."""
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    place = peer
+    while hops and is_in(place, trusted):
+        place = hops.pop()
+    return place
+
+
+def is_in(place: str, networks: Networks) -> bool:
+    """Return whether an address is in one of the networks; what is no address is in none."""
+    try:
+        address = ip_address(place)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
 
 
 def unauthenticated(error: str | None = None) -> ProblemError:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +15,7 @@ from services.gateway.http.access import signed_in
 from services.gateway.http.door import Door
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.problems import ProblemError, invalid
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.sse import (
     HEARTBEAT,
     HEARTBEAT_SECONDS,
@@ -26,7 +26,7 @@ from services.gateway.http.sse import (
 )
 from services.gateway.projections.client_events import PRINCIPAL
 
-router = APIRouter(route_class=GatewayRoute, tags=["Live"])
+router = resource("Live")
 
 POSITION_MAX: Final = 2**63 - 1
 Scope = Literal["mine", "all"]

@@ -1,22 +1,20 @@
 """Whether the process lives, is ready, and what it counts."""
 
-from ipaddress import ip_address
 from typing import Any
 
-from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.http.access import anyone
-from services.gateway.http.door import place_of
+from services.gateway.http.door import is_in
 from services.gateway.http.json_bytes import json_bytes
 from services.gateway.http.parameters import TheGateway
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.settings import networks_of
 
-router = APIRouter(route_class=GatewayRoute, include_in_schema=False)
+router = resource("Process", described=False)
 
 _FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})
 
@@ -48,17 +46,10 @@ async def metrics(request: Request, gateway: TheGateway) -> Response:
     """
     networks = networks_of(gateway.settings.metrics_networks)
     forwarded = any(name in request.headers for name in _FORWARDED)
-    if forwarded or not _is_in(place_of(request), networks):
+    peer = "" if request.client is None else request.client.host
+    if forwarded or not is_in(peer, networks):
         raise ProblemError("NOT_FOUND")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _is_in(place: str, networks: Any) -> bool:
-    try:
-        address = ip_address(place)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
 
 
 def _json(body: Any, status: int) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -15,7 +15,7 @@ from services.gateway.http.deployments import visible_deployment
 from services.gateway.http.door import Door
 from services.gateway.http.parameters import Asker, IdInPath, IdInQuery, TheGateway
 from services.gateway.http.problems import ProblemError, invalid
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.sse import (
     HEARTBEAT,
     HEARTBEAT_SECONDS,
@@ -29,7 +29,7 @@ from services.gateway.log_rows import StoredChunk, read_chunks
 from services.gateway.queries.deployments import build_of
 from services.gateway.wakes import log_topic, until_woken
 
-router = APIRouter(route_class=GatewayRoute, tags=["Deployments"])
+router = resource("Deployments")
 
 CHUNKS_MAX: Final = 32
 POLL_SECONDS: Final = 0.5

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,13 +15,13 @@ from services.gateway.handlers import UpdateUser
 from services.gateway.http.access import signed_in
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute, etag_of, matches
+from services.gateway.http.route import etag_of, matches, resource
 from services.gateway.http.session import without_cookie
 from services.gateway.http.shapes import Input, Output, left_out
 from services.gateway.identity import check_name
 from services.gateway.repositories import TOKEN_LENGTH_MAX, check_repository
 
-router = APIRouter(route_class=GatewayRoute, tags=["Users"])
+router = resource("Users")
 
 
 class Repository(Output):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from contracts.catalog.v1 import Definition
 from contracts.credit_rules import gate_and_cost
@@ -20,7 +20,7 @@ from services.gateway.http.parameters import (
     ThePaging,
 )
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Output, Page, page
 from services.gateway.queries.modules import (
     SORT_KEYS,
@@ -32,7 +32,7 @@ from services.gateway.queries.modules import (
 )
 from services.gateway.queries.settings import current_settings
 
-router = APIRouter(route_class=GatewayRoute, tags=["Modules"])
+router = resource("Modules")
 
 Source = Literal["admin", "partner"]
 

@@ -3,7 +3,7 @@
 import html
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,10 +12,10 @@ from services.gateway.http.access import anyone
 from services.gateway.http.door import COOKIE
 from services.gateway.http.json_bytes import json_bytes
 from services.gateway.http.problems import CODES, MEDIA_TYPE
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import GatewayRoute, resource
 from services.gateway.http.shapes import Problem
 
-router = APIRouter(route_class=GatewayRoute, include_in_schema=False)
+router = resource("Process", described=False)
 
 DESCRIPTION: Final = """\
 Terraform modules by the credit. Credits are whole numbers, money is whole minor units with a

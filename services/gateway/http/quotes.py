@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from contracts.catalog.v1 import Definition
@@ -12,13 +11,13 @@ from contracts.variables import check_variables
 from services.gateway.http.access import asks_only
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output
 from services.gateway.queries.credits import balance_of
 from services.gateway.queries.modules import module_version, visible_module
 from services.gateway.queries.settings import current_settings
 
-router = APIRouter(route_class=GatewayRoute, tags=["Deployments"])
+router = resource("Deployments")
 
 Variables = Annotated[dict[str, JsonData], Field(max_length=500)]
 

@@ -1,15 +1,14 @@
 """Requests that took longer than a call waits."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.gateway.http.access import signed_in
 from services.gateway.http.outcomes import Pending, problem_of, result_of
 from services.gateway.http.parameters import Asker, IdInPath, TheGateway
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 
-router = APIRouter(route_class=GatewayRoute, tags=["Requests"])
+router = resource("Requests")
 
 
 @router.get("/api/requests/{request_id}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from contracts.types import Role
 from services.gateway.http.access import only
@@ -19,7 +19,7 @@ from services.gateway.http.parameters import (
     ThePaging,
     period,
 )
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Amount, Output, page
 from services.gateway.queries.revenue import (
     list_module_revenue,
@@ -29,7 +29,7 @@ from services.gateway.queries.revenue import (
 )
 from services.gateway.queries.settings import current_settings
 
-router = APIRouter(route_class=GatewayRoute, tags=["Revenue"])
+router = resource("Revenue")
 
 SEE_ALL: Final = ("finance", "admin")
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import override
@@ -149,3 +149,17 @@ def matches(header: str | None, tag: str) -> bool:
         return False
     tags = {each.strip().removeprefix("W/") for each in header.split(",")}
     return "*" in tags or tag in tags
+
+
+def resource(tag: str, *, described: bool = True) -> APIRouter:
+    """Return a router for the calls of a resource; calls are called as their endpoints are."""
+    return APIRouter(
+        route_class=GatewayRoute,
+        tags=[tag],
+        include_in_schema=described,
+        generate_unique_id_function=_name,
+    )
+
+
+def _name(route: APIRoute) -> str:
+    return route.name

@@ -45,7 +45,8 @@ async def serve(app: ASGIApp, *, host: str, port: int, stopping: asyncio.Event) 
 def _raise_why(serving: "asyncio.Task[None]", host: str, port: int) -> None:
     error = serving.exception()
     if isinstance(error, OSError | RuntimeError):
-        raise StartError(f"cannot listen on {host}:{port}: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise StartError(f"cannot listen on {host}:{port}: {reason}") from error
     if error is not None:
         raise error
     raise RuntimeError("the HTTP server ended by itself")

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,12 +15,12 @@ from services.gateway.http.access import anyone_afresh
 from services.gateway.http.door import COOKIE, place_of
 from services.gateway.http.parameters import TheGateway
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input
 from services.gateway.identity import EMAIL_LENGTH_MAX
 from services.gateway.passwords import PASSWORD_LENGTH_MAX, is_outdated
 
-router = APIRouter(route_class=GatewayRoute, tags=["Signing in"])
+router = resource("Signing in")
 
 
 class SignIn(Input):

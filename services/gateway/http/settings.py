@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
 from pydantic import Field, SecretStr
 from starlette.requests import Request
 
@@ -17,12 +16,12 @@ from services.gateway.http.access import only
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.percentages import Percentage, basis_points, percentage
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute, etag_of, matches
+from services.gateway.http.route import etag_of, matches, resource
 from services.gateway.http.shapes import Amount, Input, Output, Price, left_out
 from services.gateway.queries.settings import CurrentSettings, current_settings
 from services.gateway.repositories import TOKEN_LENGTH_MAX, check_repository
 
-router = APIRouter(route_class=GatewayRoute, tags=["Settings"])
+router = resource("Settings")
 
 DAYS_MAX: Final = 36_500
 Days = Annotated[int, Field(ge=1, le=DAYS_MAX)]

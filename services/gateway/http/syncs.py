@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from runtime.sealing import seal
@@ -23,13 +22,13 @@ from services.gateway.http.parameters import (
     ThePaging,
 )
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, page
 from services.gateway.queries.settings import current_settings
 from services.gateway.queries.syncs import list_syncs, sync_by_id
 from services.gateway.secret_rows import read_secret
 
-router = APIRouter(route_class=GatewayRoute, tags=["Modules"])
+router = resource("Modules")
 
 WORTH_DOING_FOR: Final = timedelta(hours=1)
 Scope = Literal["platform", "partner"]

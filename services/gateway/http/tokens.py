@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -26,11 +25,11 @@ from services.gateway.http.parameters import (
     ThePaging,
 )
 from services.gateway.http.problems import ProblemError, invalid
-from services.gateway.http.route import GatewayRoute
+from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output, Page
 from services.gateway.identity import check_name
 
-router = APIRouter(route_class=GatewayRoute, tags=["Tokens"])
+router = resource("Tokens")
 
 LIFETIME_DEFAULT: Final = timedelta(days=90)
 LIFETIME_MAX: Final = timedelta(days=366)

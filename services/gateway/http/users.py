@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from msgspec import UNSET
 from pydantic import Field, SecretStr
 from starlette.requests import Request
@@ -34,7 +34,7 @@ from services.gateway.http.parameters import (
     ThePaging,
 )
 from services.gateway.http.problems import ProblemError, invalid
-from services.gateway.http.route import GatewayRoute, etag_of, matches
+from services.gateway.http.route import etag_of, matches, resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, left_out, page
 from services.gateway.identity import check_email, check_name, check_password, new_referral_code
 from services.gateway.queries.credits import balance_of
@@ -42,7 +42,7 @@ from services.gateway.queries.settings import current_settings
 from services.gateway.queries.users import list_users, user_by_id
 from services.gateway.wakes import request_topic, until_woken
 
-router = APIRouter(route_class=GatewayRoute, tags=["Users"])
+router = resource("Users")
 
 AWARD_SECONDS_MAX: Final = 5.0
 AWARD_POLL_SECONDS: Final = 0.1

@@ -1,6 +1,7 @@
 """What holds for every call: problems, strictness, keys, limits, tags, sites."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,8 +9,10 @@ import httpx2
 import pytest
 
 from contracts.gateway.v1 import AwardRequested
+from runtime.process import StartError
+from services.gateway.http.server import serve
 from tests.integration.gateway.api import Api, Person, running_api
-from tests.integration.gateway.neighbours import Ledger
+from tests.integration.gateway.wallets import Ledger
 from tests.integration.gateway.way import way_to
 from tests.support.environment import Database
 
@@ -327,3 +330,25 @@ async def test_calls_that_were_begun_are_finished_when_the_process_stops(
     with pytest.raises(httpx2.TransportError):
         async with httpx2.AsyncClient() as client:
             await client.get(f"{api.url}/healthz")
+
+
+async def test_a_port_that_is_taken_is_said_at_start() -> None:
+    async def nothing(*_: object) -> None:
+        raise AssertionError("nobody calls")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError) as refused:
+            await serve(nothing, host="127.0.0.1", port=port, stopping=asyncio.Event())
+
+    assert str(refused.value).startswith(f"cannot listen on 127.0.0.1:{port}: Address already")
+    assert "\n" not in str(refused.value)
+
+
+async def test_a_key_that_is_not_set_is_said_at_start(
+    database_for: Callable[[str], Awaitable[Database]],
+) -> None:
+    database = await database_for("gateway")
+    with pytest.raises(StartError, match="TOLLGATE_DEPLOYER_SEALING_PUBLIC_KEY"):
+        async with running_api(database, deployer_sealing_public_key=None):
+            pass

@@ -8,7 +8,7 @@ import pytest
 from contracts.gateway.v1 import AdjustmentRequested, AwardRequested, PurchaseRequested
 from contracts.ledger.v1 import RequestRefused
 from tests.integration.gateway.api import Api, Person
-from tests.integration.gateway.neighbours import Ledger, awarded_slice, purchased_slice
+from tests.integration.gateway.wallets import Ledger, awarded_slice, purchased_slice
 
 
 async def test_the_balance_lots_and_history_follow_the_wallet(api: Api) -> None:

@@ -9,14 +9,8 @@ from contracts.deployer.v1 import RequestRefused
 from contracts.events import Problem
 from contracts.gateway.v1 import DeploymentCancelRequested, DeploymentRequested
 from tests.integration.gateway.api import Api, Person
-from tests.integration.gateway.neighbours import (
-    Deployer,
-    Ledger,
-    awarded_slice,
-    deploys,
-    publishes,
-    purchased_slice,
-)
+from tests.integration.gateway.neighbours import Deployer, deploys, publishes
+from tests.integration.gateway.wallets import Ledger, awarded_slice, purchased_slice
 
 BODY = {
     "module_id": "m-1",

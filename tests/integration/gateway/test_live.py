@@ -9,7 +9,8 @@ from services.gateway.housekeeping import remove_expired
 from services.gateway.log_rows import on_log_chunks
 from tests.integration.gateway.api import Api
 from tests.integration.gateway.listening import listening
-from tests.integration.gateway.neighbours import NOON, Ledger, deploys, publishes
+from tests.integration.gateway.neighbours import NOON, deploys, publishes
+from tests.integration.gateway.wallets import Ledger
 
 
 async def test_an_owner_hears_what_happens_to_what_is_theirs(api: Api) -> None:

@@ -15,15 +15,8 @@ from runtime.store import Recorded
 from services.gateway.main import build
 from services.gateway.publishing import KINDS
 from tests.integration.gateway.api import Api
-from tests.integration.gateway.neighbours import (
-    NOON,
-    Ledger,
-    awarded_slice,
-    deploys,
-    earns,
-    publishes,
-    purchased_slice,
-)
+from tests.integration.gateway.neighbours import NOON, deploys, earns, publishes
+from tests.integration.gateway.wallets import Ledger, awarded_slice, purchased_slice
 
 READ_MODELS: Final = (
     *("users", "settings", "settings_secrets", "modules", "module_versions", "syncs", "wallets"),

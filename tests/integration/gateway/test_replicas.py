@@ -8,7 +8,7 @@ import pytest_asyncio
 from contracts.gateway.v1 import AwardRequested
 from tests.integration.gateway.api import Api, Person, running_api
 from tests.integration.gateway.listening import listening
-from tests.integration.gateway.neighbours import Ledger
+from tests.integration.gateway.wallets import Ledger
 from tests.support.environment import Database
 
 

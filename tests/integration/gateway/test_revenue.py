@@ -3,15 +3,8 @@
 import pytest
 
 from tests.integration.gateway.api import Api
-from tests.integration.gateway.neighbours import (
-    NOON,
-    Ledger,
-    deploys,
-    earns,
-    publishes,
-    purchased_slice,
-    share_of,
-)
+from tests.integration.gateway.neighbours import NOON, deploys, earns, publishes, share_of
+from tests.integration.gateway.wallets import Ledger, purchased_slice
 
 
 async def test_everybody_sees_what_is_theirs(api: Api) -> None:

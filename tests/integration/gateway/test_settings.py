@@ -6,7 +6,7 @@ import pytest
 
 from contracts.gateway.v1 import SettingsChanged
 from tests.integration.gateway.api import Api
-from tests.integration.gateway.neighbours import Ledger
+from tests.integration.gateway.wallets import Ledger
 
 
 async def test_settings_begin_with_defaults_that_everybody_is_told(api: Api) -> None:

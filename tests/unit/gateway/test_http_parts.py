@@ -11,6 +11,7 @@ from runtime.refusal import Refusal
 from services.gateway.credentials import Principal
 from services.gateway.feed import FeedEvent
 from services.gateway.http.cursors import TIME_AND_ID, Cursors
+from services.gateway.http.door import behind_proxies
 from services.gateway.http.events import may_see
 from services.gateway.http.parameters import period
 from services.gateway.http.percentages import basis_points, percentage
@@ -27,6 +28,7 @@ from services.gateway.http.route import etag_of, matches
 from services.gateway.http.sse import event_bytes
 from services.gateway.identity import check_email, check_name, check_password
 from services.gateway.repositories import check_repository
+from services.gateway.settings import networks_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CURSORS = Cursors(b"k" * 32)
@@ -291,3 +293,25 @@ def test_branches_that_are_no_names(branch: str) -> None:
         check_repository(None, branch, allow_local=True, pointer="/repository")
 
     assert refused.value.fields["pointer"] == "/repository/branch"
+
+
+PROXIES = networks_of("10.0.0.0/8, fd00::/8")
+PLACES = [
+    ("203.0.113.7", [], "203.0.113.7"),
+    ("203.0.113.7", ["198.51.100.1"], "203.0.113.7"),
+    ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+    ("10.0.0.1", ["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
+    ("10.0.0.1", ["1.1.1.1", "198.51.100.1, 10.2.3.4"], "198.51.100.1"),
+    ("10.0.0.1", ["10.2.3.4"], "10.2.3.4"),
+    ("10.0.0.1", [], "10.0.0.1"),
+    ("fd00::1", ["2001:db8::7"], "2001:db8::7"),
+    ("10.0.0.1", ["made up"], "made up"),
+    ("unknown", ["198.51.100.1"], "unknown"),
+]
+
+
+@pytest.mark.parametrize(("peer", "forwarded", "place"), PLACES)
+def test_only_trusted_proxies_say_where_a_call_comes_from(
+    peer: str, forwarded: list[str], place: str
+) -> None:
+    assert behind_proxies(peer, forwarded, PROXIES) == place
