@@ -113,11 +113,6 @@ class Deployer(ABC):
         await self.until("the module is known", known)
         return str(module_id)
 
-    async def withdraw(self, module_id: str) -> None:
-        """Withdraw a module as the catalogue would."""
-        event = catalog.ModuleWithdrawn(module_id=module_id, withdrawn_at=system_clock.now())
-        await self.tell("catalog", f"module-{module_id}", event)
-
     async def ask(self, module_id: str, values: Any, user_id: str = "user-1", **more: Any) -> str:
         """Ask for a deployment; return its id."""
         deployment_id, request_id, key = new_id(), new_id(), DataKey.generate()
@@ -179,20 +174,6 @@ class Deployer(ABC):
             placed_at=now,
         )
         event = ledger.HoldPlaced(user_id=user_id, balance=_nothing(), hold=hold)
-        await self.tell("ledger", f"wallet-{user_id}", event)
-
-    async def refuse_hold(self, deployment_id: str, user_id: str = "user-1") -> None:
-        """Say, as the ledger would, that there are not enough credits."""
-        event = ledger.HoldRefused(
-            user_id=user_id,
-            balance=_nothing(),
-            hold_id=f"hold-{deployment_id}-1",
-            deployment_id=deployment_id,
-            build_id=f"build-{deployment_id}-1",
-            code="INSUFFICIENT_TOTAL_CREDITS",
-            required=Credits(10),
-            available=3,
-        )
         await self.tell("ledger", f"wallet-{user_id}", event)
 
     async def deploy(self, folder: Path, values: Any, **more: Any) -> str:
