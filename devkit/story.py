@@ -13,12 +13,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 from rich.console import Console
 from rich.markup import escape
 
 from devkit.data_directory import read_json
 from devkit.demo_repository import EXAMPLES, DemoRepositoryError, make_repository
-from devkit.story_guest import Guest, StepFailedError
+from devkit.story_guest import WAIT_SECONDS_MAX, Guest, StepFailedError
 from devkit.story_stage import Stage, eventually, running_system, tollgate
 
 ENDED: Final = frozenset({"SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT"})
@@ -100,14 +101,13 @@ async def _deploy(stage: Stage) -> str:
     stage.claim("it waits, and its credits are held", found=accepted["status"], expected="QUEUED")
     path = f"/api/deployments/{accepted['id']}"
     async with stage.user.listening(f"{path}/logs") as log:
-        showing = asyncio.create_task(_show_lines(stage.console, log))
-        done = await stage.user.until(path, ended=ENDED)
-        await asyncio.wait({showing}, timeout=1)
-        showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await _show_lines(stage.console, log)
+    done = await stage.user.until(path, ended=ENDED)
     stage.claim("it ends well", found=done["status"], expected="SUCCESS")
     outputs = done["outputs"].items()
-    stage.table("output", "value", rows=[(name, output["value"]) for name, output in outputs])
+    rows = [(n, "(sensitive)" if o["sensitive"] else o["value"]) for n, o in outputs]
+    stage.table("output", "value", rows=rows)
     return str(accepted["id"])
 
 
@@ -116,9 +116,12 @@ async def _earn(stage: Stage, deployment_id: str) -> None:
     await _show_balance(stage, awarded=0, purchased=80, held=0)
     history = (await stage.user.gets("/api/credits/history"))["items"]
     stage.table(
-        *("movement", "awarded", "purchased", "balance after"),
+        *("movement", "credits", "awarded", "purchased", "balance after"),
         rows=[
-            (e["type"], e["awarded_delta"], e["purchased_delta"], e["balance_after"])
+            (
+                *(e["type"], e["credits"]),
+                *(e["awarded_delta"], e["purchased_delta"], e["balance_after"]),
+            )
             for e in history
         ],
     )
@@ -151,17 +154,21 @@ async def _refuse(stage: Stage) -> None:
     failing = await stage.user.posts("/api/deployments", fails)
     done = await stage.user.until(f"/api/deployments/{failing['id']}", ended=ENDED)
     stage.console.print(f"  {done['builds'][0]['error']['message']}", highlight=False)
-    stage.claim("a build that fails", found=done["status"], expected="FAILED")
+    stage.claim(
+        "the build fails, and gives its credits back", found=done["status"], expected="FAILED"
+    )
     await _show_balance(stage, awarded=0, purchased=80, held=0)
 
 
 async def _prove(stage: Stage) -> None:
     stage.chapter("6  Every figure can be computed again from the ledger alone")
-    for words in (("ledger", "verify"), ("replay", "--engine", "exact")):
+    figures = stage.data_dir.parent / "figures.csv"
+    replay = ("replay", "--engine", "exact", "--format", "csv", "--output", str(figures))
+    for words in (("ledger", "verify"), replay):
         status, output = await tollgate(*words, "--data-dir", str(stage.data_dir))
-        stage.console.print(f"  [bold]$ tollgate {' '.join(words)}[/]", highlight=False)
-        stage.console.print(output.rstrip(), highlight=False, markup=False)
-        stage.claim(f"tollgate {words[0]} agrees", found=status, expected=0)
+        stage.console.print(f"  [bold]$ tollgate {escape(' '.join(words))}[/]", highlight=False)
+        stage.console.print(output.rstrip(), highlight=False, markup=False, soft_wrap=True)
+        stage.claim(f"tollgate {words[0]} finds no difference", found=status, expected=0)
 
 
 async def _show_balance(stage: Stage, *, awarded: int, purchased: int, held: int) -> None:
@@ -184,7 +191,7 @@ async def _line_of(finance: Guest, deployment_id: str) -> Any:
 
 async def _show_lines(console: Console, lines: AsyncIterator[str]) -> None:
     async for line in lines:
-        console.print(f"    {line}", style="dim", highlight=False, markup=False)
+        console.print(f"    {line}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _repository(folder: Path) -> str:
@@ -193,6 +200,7 @@ def _repository(folder: Path) -> str:
     shutil.copytree(EXAMPLES, source)
     (source / "half-finished").mkdir()
     (source / "half-finished" / "module.yaml").write_text(BROKEN_MODULE)
+    (source / "half-finished" / "main.tf").touch()
     make_repository(folder / "repository", source)
     return (folder / "repository").as_uri()
 
@@ -223,8 +231,9 @@ def main() -> int:
         Path(folder).chmod(0o711)
         try:
             asyncio.run(_run(console, Path(folder)))
-        except (StepFailedError, DemoRepositoryError) as error:
-            console.print(f"[red]✗ {escape(str(error))}[/]", highlight=False)
+        except (StepFailedError, DemoRepositoryError, TimeoutError, aiohttp.ClientError) as error:
+            said = escape(str(error) or type(error).__name__)
+            console.print(f"[red]✗ {said}[/]", highlight=False)
             return 1
         except KeyboardInterrupt:
             return 130

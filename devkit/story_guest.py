@@ -98,7 +98,7 @@ class Guest:
 
     @asynccontextmanager
     async def listening(self, path: str) -> AsyncIterator[AsyncIterator[str]]:
-        """Give the data of server-sent events as they come, a line each."""
+        """Give a log's lines as they come live, until it ends."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_SECONDS_MAX)
         headers = {"Accept": "text/event-stream"}
         async with self._session.get(path, headers=headers, timeout=timeout) as response:
@@ -117,7 +117,13 @@ class Guest:
 
 
 async def _data_lines(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
+    """Give the data lines of `log` events until there is an `end`."""
+    kind = ""
     async for line in response.content:
         name, _, value = line.decode(errors="replace").rstrip("\r\n").partition(":")
+        if name == "event":
+            kind = value.strip()
+        if kind == "end":
+            return
         if name == "data":
             yield value.removeprefix(" ")
