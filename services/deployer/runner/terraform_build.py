@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,14 +86,13 @@ class TerraformBuild:
         printed: list[str] = []
         status = await self._run("init", terraform.init_words(self._named()), printed)
         if status != 0:
-            error = terraform.error_in_text(printed)
-            raise Failed("INIT_FAILED", error or f"init ended with status {status}")
+            raise _failure("init", status, terraform.error_in_text(printed))
 
     async def apply(self) -> None:
         """Make the resources."""
         status = await self._run("apply", terraform.apply_words(self._named()), [])
         if status != 0:
-            raise Failed("APPLY_FAILED", self._error or f"apply ended with status {status}")
+            raise _failure("apply", status, self._error)
 
     async def outputs(self) -> dict[str, Any]:
         """Return the outputs, as `terraform output -json` prints them; `Failed` if there are none.
@@ -169,6 +169,13 @@ class TerraformBuild:
             return await self._program.run(take)
         finally:
             self._program = None
+
+
+def _failure(name: str, status: int, error: str | None) -> Failed:
+    """Return why a command failed; that somebody killed it is not the module's fault."""
+    if error is None and status == -signal.SIGKILL:
+        return Failed("TERRAFORM_KILLED", f"{name} was killed", platform_fault=True)
+    return Failed(f"{name.upper()}_FAILED", error or f"{name} ended with status {status}")
 
 
 def _give(folder: Path, uid: int) -> None:

@@ -1,0 +1,148 @@
+"""What a runner prints and reports, over real HTTP: kept once, and made fit to be told."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from services.deployer.builds_api import LOG_PIECE_BYTES_MAX
+from tests.integration.deployer.processes import HandledDeployer
+from tests.integration.deployer.runner_by_hand import (
+    ONE,
+    Build,
+    claimed_build,
+)
+
+
+@pytest.fixture
+def bounds() -> dict[str, Any]:
+    """Keep little of logs."""
+    return {"log_bytes_max": 65_536}
+
+
+@pytest_asyncio.fixture
+async def build_given(still_deployer: HandledDeployer) -> AsyncIterator[Build]:
+    """Give a build that the test is the runner of."""
+    async with claimed_build(still_deployer) as build:
+        yield build
+
+
+class TestLogs:
+    async def says(self, build: Build, offset: int | str, text: bytes) -> tuple[int, Any]:
+        status, body = await build.says("POST", f"logs?offset={offset}", data=io.BytesIO(text))
+        return status, json.loads(body).get("end")
+
+    async def test_a_piece_that_comes_again_or_out_of_order_changes_nothing(
+        self, build_given: Build
+    ) -> None:
+        euro = "€uro\n".encode()
+        assert await self.says(build_given, 0, b"first\n") == (200, 6)
+        assert await self.says(build_given, 0, b"first\n") == (200, 6)
+        assert await self.says(build_given, 12, b"third\n") == (200, 6)
+        assert await self.says(build_given, 3, b"another\n") == (200, 6)
+        assert await self.says(build_given, 6, euro) == (200, 6 + len(euro))
+        log = await build_given.deployer.log(build_given.deployment_id)
+        assert log == "first\n€uro\n"
+
+    async def test_a_piece_that_comes_many_times_at_once_is_kept_once(
+        self, build_given: Build
+    ) -> None:
+        said = [self.says(build_given, 0, b"once\n") for _ in range(8)]
+        assert set(await asyncio.gather(*said)) == {(200, 5)}
+        assert await build_given.deployer.log(build_given.deployment_id) == "once\n"
+
+    @pytest.mark.parametrize(
+        ("offset", "text"),
+        [
+            ("", b"x"),
+            ("-1", b"x"),
+            ("²", b"x"),
+            ("0x1", b"x"),
+            ("0", b"\xff"),
+            ("0", b"x" * (LOG_PIECE_BYTES_MAX + 1)),
+        ],
+    )
+    async def test_what_is_no_piece_of_a_log_is_refused(
+        self, build_given: Build, offset: str, text: bytes
+    ) -> None:
+        assert (await self.says(build_given, offset, text))[0] == 400
+
+    async def test_an_offset_beyond_all_numbers_is_no_crash(self, build_given: Build) -> None:
+        assert await self.says(build_given, "9" * 40, b"x") == (200, 0)
+
+    async def test_no_more_than_the_bound_is_kept(self, build_given: Build) -> None:
+        assert await self.says(build_given, 0, b"x" * 65_000) == (200, 65_000)
+        assert await self.says(build_given, 65_000, b"y" * 1_000) == (200, 65_000)
+
+    async def test_what_postgres_cannot_hold_is_replaced_at_the_same_length(
+        self, build_given: Build
+    ) -> None:
+        assert await self.says(build_given, 0, b"a\0b") == (200, 3)
+        assert await build_given.deployer.log(build_given.deployment_id) == "a?b"
+
+
+class TestResults:
+    async def told(self, build: Build, **report: Any) -> int:
+        status, _ = await build.says("POST", "result", data=json.dumps(report))
+        return status
+
+    async def test_the_first_one_counts(self, build_given: Build) -> None:
+        assert await self.told(build_given, status="FAILED", code="APPLY_FAILED") == 200
+        assert await self.told(build_given, status="SUCCESS") == 409
+        facts = await build_given.deployer.facts(build_given.deployment_id)
+        assert facts[-1] == "build_failed"
+        assert len(facts) == 4
+
+    @pytest.mark.parametrize(
+        ("report", "fact", "code"),
+        [
+            ({"status": "TIMED_OUT"}, "build_timed_out", None),
+            ({"status": "CANCELLED"}, "build_failed", "BUILD_FAILED"),
+            ({"status": "FAILED", "code": "not a code"}, "build_failed", "BUILD_FAILED"),
+            ({"status": "FAILED", "code": "X" * 500}, "build_failed", "BUILD_FAILED"),
+            ({"status": "FAILED", "code": "MINE", "message": "a\0b"}, "build_failed", "MINE"),
+            ({"status": "FAILED", "code": "MINE", "message": "x" * 50_000}, "build_failed", "MINE"),
+        ],
+    )
+    async def test_what_the_runner_says_becomes_a_fact_that_can_be_told(
+        self, build_given: Build, report: dict[str, Any], fact: str, code: str | None
+    ) -> None:
+        assert await self.told(build_given, **report) == 200
+        told = msgspec.json.decode(await build_given.deployer.last_fact(build_given.deployment_id))
+        assert (told["fact"], told.get("code")) == (fact, code)
+
+    async def test_who_was_told_to_stop_and_did_is_cancelled(self, build_given: Build) -> None:
+        await build_given.deployer.cancel(build_given.deployment_id)
+        assert await self.told(build_given, status="CANCELLED", code="CANCELLED") == 200
+        facts = await build_given.deployer.facts(build_given.deployment_id)
+        assert facts[-1] == "build_cancelled"
+
+    async def test_it_says_whether_there_is_something_left(self, build_given: Build) -> None:
+        await build_given.terraform("POST", ONE)
+        assert await self.told(build_given, status="FAILED", code="APPLY_FAILED") == 200
+        last = await build_given.deployer.last_fact(build_given.deployment_id)
+        assert '"owns_resources":true' in last
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"text",
+            b"[]",
+            b'{"status": "PERFECT"}',
+            b'{"status": "SUCCESS", "more": 1}',
+            b'{"status": "SUCCESS", "outputs": ' + b"[" * 100_000,
+        ],
+    )
+    async def test_what_is_no_report_is_refused_and_ends_nothing(
+        self, build_given: Build, body: bytes
+    ) -> None:
+        status, _ = await build_given.says("POST", "result", data=body)
+        assert status == 400
+        facts = await build_given.deployer.facts(build_given.deployment_id)
+        assert facts[-1] == "build_started"

@@ -1,0 +1,199 @@
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.deployer import terraform
+from services.deployer.terraform import (
+    error_in_text,
+    find_terraform,
+    read_state,
+    readable,
+    resources_in,
+)
+
+
+def line(message: str, **more: Any) -> str:
+    return json.dumps({"@level": "info", "@message": message, "type": "log", **more})
+
+
+ERROR = {
+    "severity": "error",
+    "summary": "No quota",
+    "detail": "Ask for more.",
+    "range": {"filename": "main.tf", "start": {"line": 3, "column": 1, "byte": 4}},
+}
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown", "error"),
+    [
+        (line("Plan: 1 to add"), "Plan: 1 to add", None),
+        ("plain text", "plain text", None),
+        ("", "", None),
+        ("{ not json", "{ not json", None),
+        ('{"no": "message"}', '{"no": "message"}', None),
+        ("[1, 2]", "[1, 2]", None),
+        ("7", "7", None),
+        ("9" * 5_000, "9" * 5_000, None),
+        (line("Error: No quota", diagnostic=ERROR),
+         "Error: No quota\n  in main.tf, line 3\nAsk for more.",
+         "Error: No quota\n  in main.tf, line 3\nAsk for more."),
+        (line("Warning: old", diagnostic={"severity": "warning", "summary": "old"}),
+         "Warning: old", None),
+        (line("Error: x", diagnostic={"severity": "error", "summary": "x", "range": None}),
+         "Error: x", "Error: x"),
+        (line("odd", diagnostic="text"), "odd", None),
+        (json.dumps({"@message": 5}), "5", None),
+    ],
+)  # fmt: skip
+def test_output_is_shown_as_people_read_it(printed: str, shown: str, error: str | None) -> None:
+    assert readable(printed) == (shown, error)
+
+
+def test_a_line_that_is_nested_too_deep_to_be_read_is_shown_as_it_is() -> None:
+    deep = "[" * 200_000
+    assert readable(deep) == (deep, None)
+
+
+INIT = """
+╷
+│ Error: Terraform encountered problems during initialisation
+│
+│ The configuration could not be loaded.
+╵
+╷
+│ Error: Invalid block definition
+│
+│   on main.tf line 1:
+╵
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "error"),
+    [
+        ("", None),
+        ("Initializing the backend...\nDone", None),
+        (INIT, "Error: Invalid block definition\n\non main.tf line 1:"),
+        ("│ Error: OpenTofu encountered problems\n│ ", "Error: OpenTofu encountered problems"),
+    ],
+)  # fmt: skip
+def test_the_error_of_plain_output_is_the_first_that_tells_something(
+    printed: str, error: str | None
+) -> None:
+    assert error_in_text(printed.splitlines()) == error
+
+
+def state(*resources: Any) -> bytes:
+    return json.dumps({"version": 4, "resources": list(resources)}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        (state(), 0),
+        (b"{}", 0),
+        (state({"mode": "managed", "instances": [{}]}), 1),
+        (state({"mode": "managed", "instances": [{}]}, {"mode": "managed"}), 2),
+        (state({"mode": "data", "instances": [{}]}), 0),
+        (state({"mode": "managed", "instances": []}), 0),
+        (state("odd", None), 0),
+    ],
+)
+def test_a_state_owns_what_it_manages(content: bytes, count: int) -> None:
+    assert resources_in(content) == count
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not json", b"[]", b"7", b"null", b'{"resources": 1}', b"\xff\xfe\x00", b"[" * 200_000],
+)
+def test_what_is_no_state_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        resources_in(content)
+
+
+class TestStateInAFile:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        return tmp_path / "errored.tfstate"
+
+    def test_it_is_read(self, file: Path) -> None:
+        file.write_bytes(state())
+        assert read_state(file) == state()
+
+    def test_there_may_be_none(self, file: Path) -> None:
+        assert read_state(file) is None
+        assert read_state(file / "nowhere") is None
+
+    def test_what_is_no_state_is_left(self, file: Path) -> None:
+        file.write_text("rubbish")
+        assert read_state(file) is None
+
+    def test_a_link_to_somebody_elses_file_is_not_followed(self, file: Path) -> None:
+        secret = file.with_name("secret")
+        secret.write_bytes(state())
+        file.symlink_to(secret)
+        assert read_state(file) is None
+
+    def test_a_pipe_that_nobody_writes_to_holds_nobody_up(self, file: Path) -> None:
+        os.mkfifo(file)
+        assert read_state(file) is None
+
+    def test_a_file_that_is_too_large_is_left(self, file: Path) -> None:
+        with file.open("wb") as opened:
+            opened.truncate(terraform.STATE_BYTES_MAX + 1)
+        assert read_state(file) is None
+
+
+def test_terraform_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TOLLGATE_MASTER_KEY", "AWS_SECRET_ACCESS_KEY", "TF_VAR_x", "TF_LOG"):
+        monkeypatch.setenv(name, "ours")
+    told = terraform.environment(home=Path("/h"), state_url="u", token="t")
+    assert "ours" not in told.values()
+    assert told["HOME"] == "/h"
+    assert told["TF_HTTP_PASSWORD"] == "t"
+
+
+def test_what_the_module_put_in_the_place_of_our_files_is_replaced(tmp_path: Path) -> None:
+    home, folder, outside = tmp_path / "home", tmp_path / "module", tmp_path / "outside"
+    home.mkdir()
+    folder.mkdir()
+    outside.write_text("somebody else's")
+    for name in (terraform.VARIABLES_FILE, terraform.BACKEND_FILE):
+        (folder / name).symlink_to(outside)
+    terraform.prepare(home, folder, {"token": "swordfish"})
+    assert outside.read_text() == "somebody else's"
+    variables = folder / terraform.VARIABLES_FILE
+    assert json.loads(variables.read_text()) == {"token": "swordfish"}
+    assert stat.S_IMODE(variables.stat().st_mode) == 0o600
+
+
+class TestFinding:
+    @pytest.fixture
+    def programs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        return tmp_path
+
+    def put(self, folder: Path, name: str) -> str:
+        program = folder / name
+        program.touch(mode=0o755)
+        return str(program)
+
+    def test_terraform_is_before_tofu(self, programs: Path) -> None:
+        tofu = self.put(programs, "tofu")
+        assert find_terraform(None) == tofu
+        found = self.put(programs, "terraform")
+        assert find_terraform(None) == found
+
+    def test_what_is_named_is_taken_and_nothing_in_its_place(self, programs: Path) -> None:
+        self.put(programs, "terraform")
+        assert find_terraform("tofu") is None
+        assert find_terraform(self.put(programs, "mine")) == str(programs / "mine")
+
+    def test_there_may_be_none(self, programs: Path) -> None:
+        assert find_terraform(None) is None
