@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.telemetry import configure_logging
 from tollgate.commands.options import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def bench(
     unknown = sorted(set(only or ()) - set(measures))
     if unknown:
         raise typer.BadParameter(f"no row {unknown[0]!r}; there are {', '.join(measures)}")
-    rows = [measure(_status) for name, measure in measures.items() if not only or name in only]
+    configure_logging("bench", level="critical", log_format="console")
+    rows = _measured([measure for name, measure in measures.items() if not only or name in only])
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
@@ -38,13 +40,27 @@ def bench(
         raise typer.Exit(1)
 
 
+def _measured(measures: list["Measure"]) -> list["Row"]:
+    from benchmarks.running import NotMeasuredError
+
+    try:
+        return [measure(_status) for measure in measures]
+    except NotMeasuredError as error:
+        typer.echo(f"tollgate: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
 def _measures() -> dict[str, "Measure"]:
     try:
-        from benchmarks import idle_memory, ready
+        from benchmarks import idle_memory, ledger_decisions, ready
     except ModuleNotFoundError as error:
         typer.echo("tollgate: benchmarks come with a checkout, not with the package", err=True)
         raise typer.Exit(1) from error
-    return {"ready": ready.measure, "idle-memory": idle_memory.measure}
+    return {
+        "ready": ready.measure,
+        "idle-memory": idle_memory.measure,
+        "ledger-decisions": ledger_decisions.measure,
+    }
 
 
 @contextmanager
