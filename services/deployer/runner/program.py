@@ -1,10 +1,16 @@
-"""Runs one command of Terraform's: bounded, killable whole, and never left behind."""
+"""Runs one command of Terraform's: bounded, killable whole, and never left behind.
+
+Its output goes to a file, not through a pipe: who writes into a pipe that nobody reads any more is
+killed for it, and Terraform must be able to end in good order, and keep its state, when the runner
+was killed.
+"""
 
 import asyncio
 import ctypes
 import os
 import resource
 import signal
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +20,15 @@ from services.deployer.runner.log_file import Lines
 from services.deployer.runner.processes import kill_descendants, kill_user
 
 READ_BYTES: Final = 65_536
+LOOK_SECONDS: Final = 0.05
 LINE_BYTES_MAX: Final = 4 * 1024**2
 FILE_BYTES_MAX: Final = 2 * 1024**3
 OPEN_FILES_MAX: Final = 4_096
 PROCESSES_MAX: Final = 1_024
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_FALLOC_KEEP_SIZE: Final = 1
+_FALLOC_PUNCH_HOLE: Final = 2
 _LIBC: Final = ctypes.CDLL(None)
 
 
@@ -37,13 +46,20 @@ def adopt_orphans() -> None:
 
 
 class Program:
-    """A command in a session of its own."""
+    """A command in a session of its own; `scratch` is a folder on disk that is out of its reach."""
 
     def __init__(
-        self, words: list[str], *, folder: Path, environment: Mapping[str, str], bounds: Bounds
+        self,
+        words: list[str],
+        *,
+        folder: Path,
+        scratch: Path,
+        environment: Mapping[str, str],
+        bounds: Bounds,
     ) -> None:
         self._words = words
         self._folder = folder
+        self._scratch = scratch
         self._environment = dict(environment)
         self._bounds = bounds
         self._process: asyncio.subprocess.Process | None = None
@@ -53,15 +69,14 @@ class Program:
 
         When it returns nothing that the command started is left.
         """
-        self._process = await self._start()
-        try:
-            await self._read(self._process, take)
-            return await self._process.wait()
-        finally:
-            self.kill()
-            await asyncio.to_thread(kill_descendants)
+        with tempfile.TemporaryFile(dir=self._scratch) as output:
+            self._process = await self._start(output.fileno())
+            try:
+                return await self._read(self._process, _Tail(output.fileno()), take)
+            finally:
+                await self._end()
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self, output: int) -> asyncio.subprocess.Process:
         uid, runner = self._bounds.uid, os.getpid()
 
         def confine() -> None:
@@ -72,8 +87,8 @@ class Program:
             cwd=self._folder,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             umask=0o077,
             user=uid,
@@ -82,30 +97,34 @@ class Program:
             preexec_fn=confine,
         )
 
-    async def _read(self, process: asyncio.subprocess.Process, take: Callable[[str], None]) -> None:
-        """Hand on the output until its end, or until the command itself has ended.
+    async def _read(
+        self, process: asyncio.subprocess.Process, tail: "_Tail", take: Callable[[str], None]
+    ) -> int:
+        """Hand on the output until the command itself has ended; return its exit status.
 
-        What the command leaves in the background keeps the pipe open; nobody waits for that.
+        Nobody waits for what it leaves in the background: that is ended first, so that the output
+        is at its end then.
         """
-        output = process.stdout
-        if output is None:
-            raise RuntimeError("the output is not a pipe")
         lines = Lines(LINE_BYTES_MAX)
         ended = asyncio.create_task(process.wait())
-        reading = asyncio.create_task(output.read(READ_BYTES))
         while True:
-            await asyncio.wait({ended, reading}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                self.kill()
-                await asyncio.to_thread(kill_descendants)
-            if not (chunk := await reading):
+            await asyncio.wait({ended}, timeout=LOOK_SECONDS)
+            over = ended.done()
+            if over:
+                await self._end()
+            while chunk := tail.read():
+                for line in lines.feed(chunk):
+                    take(line)
+                await asyncio.sleep(0)
+            if over:
                 break
-            for line in lines.feed(chunk):
-                take(line)
-            reading = asyncio.create_task(output.read(READ_BYTES))
-        await ended
         for line in lines.end():
             take(line)
+        return await ended
+
+    async def _end(self) -> None:
+        self.kill()
+        await asyncio.to_thread(kill_descendants)
 
     def interrupt(self) -> None:
         """Ask it to stop in good order: Terraform finishes what it is at, and writes its state."""
@@ -122,6 +141,28 @@ class Program:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
+
+
+class _Tail:
+    """Reads what another process writes to a file; the disk is given back what was read."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._offset = 0
+
+    def read(self) -> bytes:
+        """Return what comes next, nothing while there is no more."""
+        chunk = os.pread(self._descriptor, READ_BYTES, self._offset)
+        if chunk:
+            # A file system that cannot do this keeps the text until the command has ended.
+            _LIBC.fallocate(
+                self._descriptor,
+                _FALLOC_KEEP_SIZE | _FALLOC_PUNCH_HOLE,
+                ctypes.c_long(self._offset),
+                ctypes.c_long(len(chunk)),
+            )
+            self._offset += len(chunk)
+        return chunk
 
 
 def _confine(bounds: Bounds, runner: int) -> None:

@@ -164,7 +164,13 @@ class TerraformBuild:
             token=self._order.terraform_token,
         )
         bounds = Bounds(self._order.uid, cpu_seconds_max=int(self._job.build_seconds_max) + 1)
-        self._program = Program(words, folder=self.module, environment=environment, bounds=bounds)
+        self._program = Program(
+            words,
+            folder=self.module,
+            scratch=Path(self._order.folder),
+            environment=environment,
+            bounds=bounds,
+        )
         try:
             return await self._program.run(take)
         finally:
