@@ -68,6 +68,11 @@ class DataDirectory:
         """Sources of modules, by digest."""
         return self.path / "archive"
 
+    @property
+    def segments(self) -> Path:
+        """What the ledger sealed."""
+        return self.path / "segments"
+
 
 def lock(path: Path, tell: Callable[[str], None]) -> int:
     """Return the descriptor that holds the lock on a data directory, made if there is none.

@@ -130,7 +130,11 @@ class Environment:
                 }
                 return {**archive, **work, **builds, **self._sealing_key(service)}
             case "ledger":
-                return {"TOLLGATE_SIGNING_KEY": self.secrets.signing_key}
+                segments = self.directory.segments.resolve().as_uri()
+                return {
+                    "TOLLGATE_SIGNING_KEY": self.secrets.signing_key,
+                    "TOLLGATE_SEGMENTS_URL": segments,
+                }
             case "gateway":
                 return {
                     f"TOLLGATE_{name.upper()}_SEALING_PUBLIC_KEY": key

@@ -9,10 +9,11 @@ from services.ledger.projections.history import History
 from services.ledger.projections.holds import Holds
 from services.ledger.projections.lots import Lots
 from services.ledger.publishing import WALLET
+from services.ledger.sealing.schedule import seal_by_schedule
 from services.ledger.settings import LedgerSettings
 
 
-def build(settings: LedgerSettings) -> Service:  # noqa: ARG001 - every service is built alike
+def build(settings: LedgerSettings) -> Service:
     """Return the service, composed."""
     return Service(
         name="ledger",
@@ -20,5 +21,5 @@ def build(settings: LedgerSettings) -> Service:  # noqa: ARG001 - every service 
         handlers=LedgerHandlers(),
         projections=(Balances(), Lots(), Holds(), History()),
         refused=RequestRefused,
-        tasks=(expire_due_lots,),
+        tasks=(expire_due_lots, seal_by_schedule(settings)),
     )

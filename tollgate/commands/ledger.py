@@ -1,4 +1,4 @@
-"""`tollgate ledger verify` and `tollgate replay`: the books, recomputed from the first fact on."""
+"""`tollgate ledger …` and `tollgate replay`: the books sealed, checked, and computed anew."""
 
 import asyncio
 import sys
@@ -22,11 +22,6 @@ GroupBy = Literal["user", "module", "partner", "agent", "month"]
 Format = Literal["table", "csv", "parquet", "json"]
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `verify` a command of its own, though it is the only one."""
-
-
 @app.command("verify")
 def verify(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Check the chain of every stored fact; exit status 1 names the first that does not fit."""
@@ -39,6 +34,41 @@ def verify(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     _print_verified(result, as_json=as_json)
     if not result.ok:
         raise typer.Exit(1)
+
+
+@app.command("seal")
+def seal(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Take every fact that no segment has yet into signed segments, at the place in the settings.
+
+    Exit status 1 where another process is sealing, or nothing may be sealed; it says why.
+    """
+    from services.ledger.sealing.sealer import seal as seal_ledger
+    from services.ledger.sealing.setup import sealing_of
+    from services.ledger.settings import LedgerSettings
+    from tollgate.target import use_service
+
+    with failures_told():
+        use_service("ledger", data_dir)
+        made = asyncio.run(seal_ledger(sealing_of(LedgerSettings())))
+    facts = sum(manifest.facts for manifest in made)
+    if as_json:
+        print_json({"facts": facts, "segments": [manifest.segment for manifest in made]})
+    elif made:
+        typer.echo(f"{facts} facts sealed, segments {made[0].number} to {made[-1].number}")
+    else:
+        typer.echo("everything is sealed already")
+
+
+@app.command("public-key")
+def public_key(*, data_dir: DataDir = None) -> None:
+    """Print the public keys that segments are signed by, as a JWK set."""
+    from services.ledger.sealing.setup import public_keys
+    from services.ledger.settings import LedgerSettings
+    from tollgate.target import use_service
+
+    with failures_told():
+        use_service("ledger", data_dir)
+        typer.echo(public_keys(LedgerSettings()).to_json())
 
 
 def replay(

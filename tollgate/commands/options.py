@@ -55,11 +55,16 @@ def _expected() -> tuple[type[Exception], ...]:
     from runtime.migrate import MigrationError
     from runtime.process import StartError
     from runtime.refusal import Refusal
+    from runtime.signing import SigningKeyError
+    from services.ledger.sealing.manifest import ManifestError
+    from services.ledger.sealing.places import PlaceError
+    from services.ledger.sealing.sealer import SealError
     from tollgate.target import NoTargetError
 
     return (
         *(asyncpg.PostgresError, asyncpg.InterfaceError, NatsError, OSError),
         *(DataDirectoryError, DataVersionError, NoIdentityError, NoFreePortError, PortTakenError),
         *(DemoError, DemoRepositoryError, Refusal, ValidationError),
+        *(SealError, SigningKeyError, PlaceError, ManifestError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
     )

@@ -39,7 +39,7 @@ async def read_facts(
     connection: asyncpg.Connection, as_of: datetime | None
 ) -> AsyncIterator[list[FactRow]]:
     """Yield the facts up to an instant in chunks, by the bytes of the stream's name and version."""
-    order = await _bytewise(connection)
+    order = await bytewise(connection)
     cursor = await connection.cursor(
         f"""select stream, version, id, at, body, actor, correlation_id, causation_id,
                    previous_hash, hash
@@ -50,7 +50,7 @@ async def read_facts(
         yield [FactRow(*row) for row in rows]
 
 
-async def _bytewise(connection: asyncpg.Connection) -> str:
+async def bytewise(connection: asyncpg.Connection) -> str:
     """Return what has names sorted by their bytes; nothing where the database does so anyway.
 
     To name the collation although it is the database's own would cost the use of the index.

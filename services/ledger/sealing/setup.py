@@ -1,0 +1,48 @@
+"""What sealing and checking take from the settings."""
+
+from runtime.clock import Clock, system_clock
+from runtime.signing import PublicKeys, SigningKey
+from services.ledger.sealing.places import Place, open_place
+from services.ledger.sealing.sealer import SEGMENT_FACTS_MAX, SealError, Sealing
+from services.ledger.settings import LedgerSettings
+
+
+def sealing_of(
+    settings: LedgerSettings,
+    *,
+    clock: Clock = system_clock,
+    facts_max: int = SEGMENT_FACTS_MAX,
+) -> Sealing:
+    """Return what it takes to seal; `SealError` says which setting is missing."""
+    key = signing_key(settings)
+    if key is None:
+        raise SealError("no key to sign with: set TOLLGATE_SIGNING_KEY")
+    return Sealing(
+        dsn=settings.postgres_dsn.get_secret_value(),
+        place=segments_place(settings),
+        key=key,
+        keys=PublicKeys.read(settings.signing_public_keys),
+        clock=clock,
+        facts_max=facts_max,
+    )
+
+
+def segments_place(settings: LedgerSettings) -> Place:
+    """Return where segments are kept; else `SealError`."""
+    if settings.segments_url is None:
+        raise SealError("no place for segments: set TOLLGATE_SEGMENTS_URL")
+    return open_place(settings.segments_url)
+
+
+def signing_key(settings: LedgerSettings) -> SigningKey | None:
+    """Return the key that signs, if there is one."""
+    if settings.signing_key is None:
+        return None
+    return SigningKey.read(settings.signing_key.get_secret_value())
+
+
+def public_keys(settings: LedgerSettings) -> PublicKeys:
+    """Return the public keys of all segments: of the present key and of earlier ones."""
+    key = signing_key(settings)
+    earlier = PublicKeys.read(settings.signing_public_keys)
+    return earlier if key is None else earlier | key.public
