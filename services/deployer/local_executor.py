@@ -20,6 +20,7 @@ import psutil
 import structlog
 
 from services.deployer.builds import LeaseTokens
+from services.deployer.executor import ExecutorError
 from services.deployer.runner.job import Order
 from services.deployer.runner.processes import (
     PROCESS_ID_FILE,
@@ -43,18 +44,11 @@ USERS_MAX: Final = 300
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH")
 
 
-class ExecutorError(Exception):
-    """A runner cannot be started: `code` says why."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 class LocalExecutor:
     """Starts runners, notices when one has died, and ends them when the deployer stops."""
 
     name: Final = "local"
+    take_seconds_max: Final = 15.0
 
     def __init__(
         self, settings: DeployerSettings, builds_url: str, first_build_user: int | None
@@ -65,7 +59,7 @@ class LocalExecutor:
         self._first_user = first_build_user
         self._children: set[int] = set()
 
-    def start(self, build_id: str, attempt: int, tokens: LeaseTokens) -> None:
+    async def start(self, build_id: str, attempt: int, tokens: LeaseTokens) -> None:
         """Start a runner for an attempt; `ExecutorError` where none can be."""
         if find_terraform(self._settings.terraform) is None:
             raise ExecutorError("TERRAFORM_NOT_FOUND", NOT_FOUND)
@@ -141,21 +135,23 @@ class LocalExecutor:
 
     def folders(self) -> list[Path]:
         """Return the folders of all attempts that are not cleared away."""
-        return [path for path in self._work_dir.glob("build-*") if path.is_dir()]
+        return [path for path in self._work_dir.glob("build-*-[0-9]*") if path.is_dir()]
 
-    def has_died(self, build_id: str, attempt: int) -> bool:
+    async def has_died(self, build_id: str, attempt: int) -> bool:
         """Return whether an attempt's runner was here, and is no more."""
         folder = self._folder(build_id, attempt)
         return folder.is_dir() and runner_in(folder) is None
 
-    def has_terraform(self, build_id: str, attempt: int) -> bool:
+    async def has_terraform(self, build_id: str, attempt: int) -> bool:
         """Return whether an attempt's Terraform still works in its folder."""
         program = Path(find_terraform(self._settings.terraform) or "terraform").name
-        return works_in(self._folder(build_id, attempt), program)
+        return await asyncio.to_thread(works_in, self._folder(build_id, attempt), program)
 
-    def end(self, build_id: str, attempt: int) -> None:
+    async def end(self, build_id: str, attempt: int) -> None:
         """Kill all there is of an attempt on this machine."""
-        folder = self._folder(build_id, attempt)
+        await asyncio.to_thread(self._kill, self._folder(build_id, attempt))
+
+    def _kill(self, folder: Path) -> None:
         runner = runner_in(folder)
         if runner is not None:
             _signal(runner, signal.SIGKILL)
@@ -165,16 +161,23 @@ class LocalExecutor:
                 kill_user(uid)
             kill_in(folder)
 
-    def unsaved_states(self, build_id: str, attempt: int, archive_folder: str) -> list[bytes]:
+    async def unsaved_states(self, build_id: str, attempt: int, archive_folder: str) -> list[bytes]:
         """Return what of a dead attempt's state nobody has taken, the oldest first."""
-        return unsaved_states(self._folder(build_id, attempt), archive_folder)
+        folder = self._folder(build_id, attempt)
+        return await asyncio.to_thread(unsaved_states, folder, archive_folder)
 
-    def clear(self, folder: Path) -> None:
-        """Remove a folder, if nobody works in it any more."""
+    async def attempts(self) -> set[tuple[str, int]]:
+        """Return the attempts that have a folder here."""
+        self._collect()
+        return {_attempt_of(folder) for folder in self.folders()}
+
+    async def clear(self, build_id: str, attempt: int) -> None:
+        """Remove an attempt's folder, if nobody works in it any more."""
+        folder = self._folder(build_id, attempt)
         if runner_in(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    def collect(self) -> None:
+    def _collect(self) -> None:
         """Take note of runners that have ended, so that none stays a zombie."""
         for process_id in list(self._children):
             try:
@@ -199,11 +202,15 @@ class LocalExecutor:
         for folder in runners:
             if folder.is_dir() and (runner_in(folder) is not None or works_in(folder)):
                 log.error("runner.killed", folder=folder.name)
-                build_id, _, attempt = folder.name.rpartition("-")
-                await asyncio.to_thread(self.end, build_id, int(attempt))
+                await asyncio.to_thread(self._kill, folder)
 
     def _folder(self, build_id: str, attempt: int) -> Path:
         return self._work_dir / f"{build_id}-{attempt}"
+
+
+def _attempt_of(folder: Path) -> tuple[str, int]:
+    build_id, _, attempt = folder.name.rpartition("-")
+    return build_id, int(attempt)
 
 
 def _user_of(folder: Path) -> int | None:

@@ -18,9 +18,9 @@ from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from runtime.sealing import DataKey
 from services.deployer import decider, states
+from services.deployer.executor import Executor
 from services.deployer.handlers import ACTOR, EndBuild
 from services.deployer.keys import KeyErasedError, data_key
-from services.deployer.local_executor import LocalExecutor
 from services.deployer.scheduler import Scheduler
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import resources_in
@@ -28,8 +28,6 @@ from services.deployer.terraform import resources_in
 ROUND_SECONDS: Final = 1.0
 ROUND_MAX: Final = 256
 SWEEP_ROUNDS: Final = 10
-TAKE_SECONDS_MAX: Final = 15.0
-"""How long a runner has to come for its build before another one is started."""
 ATTEMPTS_MAX: Final = 3
 
 
@@ -40,7 +38,7 @@ class Reaper:
         self,
         running: Running,
         settings: DeployerSettings,
-        executor: LocalExecutor,
+        executor: Executor,
         scheduler: Scheduler,
         master_key: DataKey,
     ) -> None:
@@ -58,7 +56,6 @@ class Reaper:
         round_number = 0
         while True:
             beat()
-            self._executor.collect()
             try:
                 await self._look()
                 if round_number % SWEEP_ROUNDS == 0:
@@ -105,15 +102,15 @@ class Reaper:
 
     async def _look_after_untaken(self, row: asyncpg.Record, now: datetime) -> None:
         """Begin anew what no runner came for: nothing has been done yet, whatever became of it."""
-        died = self._executor.has_died(row["build_id"], row["attempt"])
-        if not died and now - row["given_at"] < timedelta(seconds=TAKE_SECONDS_MAX):
+        died = await self._executor.has_died(row["build_id"], row["attempt"])
+        if not died and now - row["given_at"] < timedelta(seconds=self._executor.take_seconds_max):
             return
         if row["cancel_requested"]:
             await self._end(row, decider.Stopped())
         elif row["attempt"] >= ATTEMPTS_MAX:
             await self._end(row, _lost(f"{ATTEMPTS_MAX} runners were started, and none came"))
         else:
-            self._executor.end(row["build_id"], row["attempt"])
+            await self._executor.end(row["build_id"], row["attempt"])
             log = structlog.get_logger()
             log.warning("build.begun_anew", build_id=row["build_id"], attempt=row["attempt"] + 1)
             await self._scheduler.start_again(row["deployment_id"], row["build_id"], row["attempt"])
@@ -121,18 +118,18 @@ class Reaper:
     async def _has_died(self, row: asyncpg.Record) -> bool:
         """Return whether the runner is dead, and its Terraform has ended or had time enough to."""
         place = (row["build_id"], row["attempt"])
-        if not self._executor.has_died(*place):
+        if not await self._executor.has_died(*place):
             return False
         died_at = self._died_at.setdefault(place, monotonic_seconds())
         waited = monotonic_seconds() - died_at
-        return waited > self._settings.stop_grace_seconds or not await asyncio.to_thread(
-            self._executor.has_terraform, *place
+        return waited > self._settings.stop_grace_seconds or not await self._executor.has_terraform(
+            *place
         )
 
     async def _end(self, row: asyncpg.Record, ending: decider.Ending) -> None:
         """Kill what there is of the build, save its state, and end it."""
         build_id, attempt, deployment_id = row["build_id"], row["attempt"], row["deployment_id"]
-        await asyncio.to_thread(self._executor.end, build_id, attempt)
+        await self._executor.end(build_id, attempt)
         await self._save_states(row)
         end = decider.End(
             build_id=build_id,
@@ -146,8 +143,8 @@ class Reaper:
 
     async def _save_states(self, row: asyncpg.Record) -> None:
         """Keep the state that nobody took while there was somebody to hand it over."""
-        found = await asyncio.to_thread(
-            self._executor.unsaved_states, row["build_id"], row["attempt"], row["archive_folder"]
+        found = await self._executor.unsaved_states(
+            row["build_id"], row["attempt"], row["archive_folder"]
         )
         if not found:
             return
@@ -169,20 +166,20 @@ class Reaper:
             )
 
     async def _sweep(self) -> None:
-        """Clear away the folders of builds that have ended, whatever ended them."""
-        folders = self._executor.folders()
-        if not folders:
+        """Clear away what is left of attempts that have ended, whatever ended them.
+
+        What is left is asked first: an attempt that begins meanwhile is not among it.
+        """
+        left = await self._executor.attempts()
+        if not left:
             return
-        names = [folder.name for folder in folders]
         rows: list[Any] = await self._running.pool.fetch(
-            """select build_id || '-' || attempt as name from builds
-               where status = 'RUNNING' and build_id || '-' || attempt = any($1::text[])""",
-            names,
+            """select build_id, attempt from builds
+               where status = 'RUNNING' and build_id = any($1::text[])""",
+            [build_id for build_id, _ in left],
         )
-        needed = {row["name"] for row in rows}
-        for folder in folders:
-            if folder.name not in needed:
-                await asyncio.to_thread(self._executor.clear, folder)
+        for attempt in left - {(row["build_id"], row["attempt"]) for row in rows}:
+            await self._executor.clear(*attempt)
 
 
 def _lost(message: str) -> decider.Fail:

@@ -11,8 +11,8 @@ from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from services.deployer import decider
 from services.deployer.builds import LeaseTokens
+from services.deployer.executor import Executor, ExecutorError
 from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild, ReassignBuild
-from services.deployer.local_executor import ExecutorError, LocalExecutor
 from services.deployer.scheduling import Waiting, choose
 from services.deployer.settings import DeployerSettings
 
@@ -26,7 +26,7 @@ class Scheduler:
         self,
         running: Running,
         settings: DeployerSettings,
-        executor: LocalExecutor,
+        executor: Executor,
         woken: asyncio.Event,
     ) -> None:
         self._running = running
@@ -110,7 +110,7 @@ class Scheduler:
     ) -> None:
         """Start the runner; where none can be started the build fails at once, by no own fault."""
         try:
-            self._executor.start(build_id, attempt, tokens)
+            await self._executor.start(build_id, attempt, tokens)
         except ExecutorError as error:
             failure = decider.Fail(code=error.code, message=str(error), platform_fault=True)
             end = decider.End(
