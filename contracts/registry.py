@@ -73,7 +73,11 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
 """Service → the (producer, kind of stream) pairs that it consumes, whole."""
 
 REQUESTS: Final[dict[str, tuple[type[Event], ...]]] = {
-    "catalog": (gateway_v1.SyncRequested,),
+    "catalog": (
+        gateway_v1.SyncRequested,
+        gateway_v1.RatingRequested,
+        gateway_v1.FeatureRequested,
+    ),
     "deployer": (gateway_v1.DeploymentRequested, gateway_v1.DeploymentCancelRequested),
     "ledger": (
         gateway_v1.AwardRequested,

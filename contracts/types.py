@@ -110,6 +110,9 @@ Ordinal = Annotated[int, Field(ge=1, le=WHOLE_NUMBER_MAX)]
 WholeNumber = Annotated[int, Field(ge=-WHOLE_NUMBER_MAX, le=WHOLE_NUMBER_MAX)]
 """A whole number of either sign."""
 
+Stars = Annotated[int, Field(ge=1, le=5)]
+"""What somebody thinks of a module: 1 is bad, 5 is good."""
+
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """A share in hundredths of a percent: 3000 is 30.00 %."""
 

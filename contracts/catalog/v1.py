@@ -17,6 +17,7 @@ from contracts.types import (
     Name,
     Ordinal,
     ShortText,
+    Stars,
     Value,
 )
 
@@ -137,6 +138,37 @@ class ModuleWithdrawn(ModuleEvent):
     withdrawn_at: Instant
 
 
+class ModuleRated(ModuleEvent):
+    """Somebody rated a deployment of a module, for the first time or anew.
+
+    `rating_sum` and `rating_count` are of all deployments that are rated now, this one with them.
+    """
+
+    fact: ClassVar[str] = "module_rated"
+
+    deployment_id: Id
+    stars: Stars
+    rating_sum: Count
+    rating_count: Ordinal
+    rated_at: Instant
+
+
+class ModuleFeatured(ModuleEvent):
+    """A module is put before others."""
+
+    fact: ClassVar[str] = "module_featured"
+
+    featured_at: Instant
+
+
+class ModuleUnfeatured(ModuleEvent):
+    """A module is put before others no longer."""
+
+    fact: ClassVar[str] = "module_unfeatured"
+
+    unfeatured_at: Instant
+
+
 class FileProblem(Value):
     """What is wrong in a module, and where; line 0 is the file as a whole."""
 
@@ -146,7 +178,10 @@ class FileProblem(Value):
 
 
 class ModuleReport(Value):
-    """How one directory of a repository fared in a sync."""
+    """How one directory of a repository fared in a sync.
+
+    `live_deployments` is how many deployments of the module owned resources when the sync read it.
+    """
 
     path: ShortText
     name: ShortText
@@ -155,6 +190,7 @@ class ModuleReport(Value):
     module_version: ModuleVersion | None
     problems: tuple[FileProblem, ...] = ()
     changes: tuple[Change, ...] = ()
+    live_deployments: Count = 0
 
 
 class SyncFinished(events.Event):

@@ -24,6 +24,7 @@ from contracts.types import (
     Reason,
     Role,
     ShortText,
+    Stars,
     Value,
 )
 
@@ -177,6 +178,25 @@ class SyncRequested(Request):
     repository_url: ShortText
     branch: ShortText | None
     sealed_token: Ciphertext | None
+
+
+class RatingRequested(Request):
+    """Somebody rates a deployment of theirs, which is one of this module."""
+
+    fact: ClassVar[str] = "rating_requested"
+
+    deployment_id: Id
+    module_id: Id
+    stars: Stars
+
+
+class FeatureRequested(Request):
+    """An admin wants a module put before others, or no longer."""
+
+    fact: ClassVar[str] = "feature_requested"
+
+    module_id: Id
+    featured: bool
 
 
 class AwardRequested(Request):

@@ -50,6 +50,7 @@ class ModuleReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     version: int | None = None
     problems: tuple[Problem, ...] = ()
     changes: tuple[Change, ...] = ()
+    live_deployments: int = 0
 
 
 class _Fact(
@@ -88,7 +89,41 @@ class ModuleWithdrawn(_Fact, frozen=True, kw_only=True, tag="module_withdrawn"):
     """A module is no longer in its repository."""
 
 
-ModuleFact = ModulePublished | ModuleUpdated | ModuleReread | ModuleWithdrawn
+class ModuleRated(_Fact, frozen=True, kw_only=True, tag="module_rated"):
+    """A deployment of the module was rated; sum and count are of all that are rated now."""
+
+    deployment_id: str
+    stars: int
+    rating_sum: int
+    rating_count: int
+
+
+class ModuleFeatured(_Fact, frozen=True, kw_only=True, tag="module_featured"):
+    """The module is put before others."""
+
+
+class ModuleUnfeatured(_Fact, frozen=True, kw_only=True, tag="module_unfeatured"):
+    """The module is put before others no longer."""
+
+
+ModuleFact = (
+    ModulePublished
+    | ModuleUpdated
+    | ModuleReread
+    | ModuleWithdrawn
+    | ModuleRated
+    | ModuleFeatured
+    | ModuleUnfeatured
+)
+
+
+class DeploymentRated(_Fact, frozen=True, kw_only=True, tag="deployment_rated"):
+    """The owner of a deployment gave it these stars, 1 to 5; its module tells the sum."""
+
+    stars: int
+
+
+RatingFact = DeploymentRated
 
 
 class SyncQueued(_Fact, frozen=True, kw_only=True, tag="sync_queued"):
@@ -154,6 +189,15 @@ class ModuleState(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     withdrawn: bool = False
     content: Content | None = None
+    featured: bool = False
+    rating_sum: int = 0
+    rating_count: int = 0
+
+
+class RatingState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment was given; no stars while it is not rated."""
+
+    stars: int | None = None
 
 
 class SyncState(msgspec.Struct, frozen=True, kw_only=True):

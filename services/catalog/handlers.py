@@ -6,20 +6,31 @@ from typing import Final
 
 import msgspec
 
+from contracts.deployer.v1 import DeploymentEvent, DeploymentQueued, DeploymentSucceeded
 from contracts.envelope import Envelope
-from contracts.gateway.v1 import SyncRequested
+from contracts.gateway.v1 import FeatureRequested, RatingRequested, SyncRequested
+from runtime.refusal import Refusal
 from runtime.store import StreamKind
 from runtime.work import Command, Message, Needs, Work
-from services.catalog.decider import (
-    FinishSync,
+from services.catalog.decider.modules import (
+    CountStars,
+    FeatureModule,
     PutModule,
+    WithdrawModule,
+    decide_module,
+    evolve_module,
+)
+from services.catalog.decider.ratings import (
+    RateDeployment,
+    decide_rating,
+    evolve_rating,
+)
+from services.catalog.decider.syncs import (
+    FinishSync,
     QueueSync,
     StartSync,
-    WithdrawModule,
     check_attempt,
-    decide_module,
     decide_sync,
-    evolve_module,
     evolve_scope,
     evolve_sync,
 )
@@ -31,6 +42,8 @@ from services.catalog.events import (
     ModuleSource,
     ModuleState,
     ModuleUpdated,
+    RatingFact,
+    RatingState,
     ScopeFact,
     ScopeState,
     SyncAdmitted,
@@ -40,7 +53,13 @@ from services.catalog.events import (
     SyncState,
     scope_stream,
 )
-from services.catalog.publishing import publish_module, publish_scope, publish_sync
+from services.catalog.knowledge import DEPLOYMENTS, Deployment
+from services.catalog.publishing import (
+    publish_module,
+    publish_rating,
+    publish_scope,
+    publish_sync,
+)
 from services.catalog.sync_plan import ListedModule, Put, ReadModule, bounded, plan_sync
 
 TOKENS: Final = "sync_token"
@@ -52,6 +71,9 @@ KINDS: Final = (
     ),
     StreamKind("sync", SyncFact, SyncState, lambda _: SyncState(), evolve_sync, publish_sync),
     StreamKind("scope", ScopeFact, ScopeState, lambda _: ScopeState(), evolve_scope, publish_scope),
+    StreamKind(
+        "rating", RatingFact, RatingState, lambda _: RatingState(), evolve_rating, publish_rating
+    ),
 )
 
 
@@ -103,6 +125,13 @@ class CatalogHandlers:
         match message:
             case Envelope(data=SyncRequested() as request):
                 return _sync_needs(request.sync_id, request.partner_id)
+            case Envelope(data=RatingRequested() as request):
+                streams = (rating_stream(request.deployment_id), module_stream(request.module_id))
+                return Needs(streams, ((DEPLOYMENTS, request.deployment_id),))
+            case Envelope(data=FeatureRequested() as request):
+                return Needs((module_stream(request.module_id),))
+            case Envelope(data=DeploymentEvent() as event):
+                return Needs((), ((DEPLOYMENTS, event.deployment_id),))
             case ConcludeSync():
                 needs = _sync_needs(message.sync_id, message.partner_id)
                 plan = plan_sync(message.results, message.listed)
@@ -119,6 +148,12 @@ class CatalogHandlers:
         match message:
             case Envelope(data=SyncRequested() as request):
                 self._queue(request, work)
+            case Envelope(data=RatingRequested() as request):
+                _rate(request, work)
+            case Envelope(data=FeatureRequested() as request):
+                _feature(request, work)
+            case Envelope(data=DeploymentEvent() as event):
+                _follow(event, work)
             case BeginSync():
                 stream = sync_stream(message.sync_id)
                 scope: ScopeState = work.state(scope_stream(message.partner_id))
@@ -168,6 +203,58 @@ def module_stream(module_id: str) -> str:
     return f"module-{module_id}"
 
 
+def rating_stream(deployment_id: str) -> str:
+    """Return the name of the stream of a deployment's rating."""
+    return f"rating-{deployment_id}"
+
+
+def _follow(event: DeploymentEvent, work: Work) -> None:
+    """Keep of a deployment what its rating needs."""
+    known = work.document(DEPLOYMENTS, event.deployment_id, Deployment)
+    match event:
+        case DeploymentQueued() if known is None:
+            known = Deployment(user_id=event.user_id, module_id=event.module_id)
+            work.put(DEPLOYMENTS, event.deployment_id, known)
+        case DeploymentSucceeded() if (
+            known is not None and not known.succeeded and event.action != "DESTROY"
+        ):
+            succeeded = msgspec.structs.replace(known, succeeded=True)
+            work.put(DEPLOYMENTS, event.deployment_id, succeeded)
+        case _:
+            return
+
+
+def _rate(request: RatingRequested, work: Work) -> None:
+    stream, module = rating_stream(request.deployment_id), module_stream(request.module_id)
+    command = RateDeployment(
+        asker=request.requested_by,
+        module_id=request.module_id,
+        stars=request.stars,
+        expires_at=request.expires_at,
+    )
+    deployment = work.document(DEPLOYMENTS, request.deployment_id, Deployment)
+    before: RatingState = work.state(stream)
+    try:
+        facts = decide_rating(command, deployment, work.at(stream))
+    except Refusal as refusal:
+        work.refuse(refusal.code, refusal.detail)
+        return
+    work.append(stream, facts, actor=request.requested_by)
+    count = CountStars(request.deployment_id, request.stars, before.stars)
+    work.append(module, decide_module(count, work.state(module)), actor=request.requested_by)
+
+
+def _feature(request: FeatureRequested, work: Work) -> None:
+    stream = module_stream(request.module_id)
+    command = FeatureModule(request.featured, request.expires_at, work.at(stream))
+    try:
+        facts = decide_module(command, work.state(stream))
+    except Refusal as refusal:
+        work.refuse(refusal.code, refusal.detail)
+        return
+    work.append(stream, facts, actor=request.requested_by)
+
+
 def _sync_needs(sync_id: str, partner_id: str | None) -> Needs:
     streams = (sync_stream(sync_id), scope_stream(partner_id))
     return Needs(streams=streams, documents=((TOKENS, sync_id),))
@@ -199,10 +286,15 @@ def _conclude(command: ConcludeSync, work: Work) -> None:
     sync: SyncState = work.state(sync_stream(command.sync_id))
     check_attempt(sync, command.attempt)
     plan = plan_sync(command.results, command.listed)
-    reports = [
+    live = {module.module_id: module.live_deployments for module in command.listed}
+    told = [
         *plan.reports,
         *[_put(work, sync, put) for put in plan.puts],
         *[_withdraw(work, module_id) for module_id in plan.withdrawn],
+    ]
+    reports = [
+        msgspec.structs.replace(each, live_deployments=live.get(each.module_id or "", 0))
+        for each in told
     ]
     listed = [
         ModuleListed(name=put.found.content.definition.name, module_id=put.module_id)

@@ -3,6 +3,7 @@
 from contracts.catalog.v1 import RequestRefused
 from runtime.process import Service
 from services.catalog.handlers import KINDS, CatalogHandlers
+from services.catalog.projections.deployments import Deployments
 from services.catalog.projections.modules import Modules
 from services.catalog.projections.syncs import Syncs
 from services.catalog.settings import CatalogSettings
@@ -17,7 +18,7 @@ def build(settings: CatalogSettings) -> Service:
         name="catalog",
         kinds=KINDS,
         handlers=handlers,
-        projections=(Modules(), Syncs()),
+        projections=(Modules(), Syncs(), Deployments()),
         refused=RequestRefused,
         tasks=(syncing.run_syncs,),
     )

@@ -12,11 +12,15 @@ from services.catalog.definition import Definition
 from services.catalog.events import (
     Content,
     ModuleFact,
+    ModuleFeatured,
     ModulePublished,
+    ModuleRated,
     ModuleReport,
     ModuleReread,
+    ModuleUnfeatured,
     ModuleUpdated,
     ModuleWithdrawn,
+    RatingFact,
     ScopeFact,
     SyncFact,
     SyncFinished,
@@ -43,6 +47,21 @@ def publish_module(record: Recorded[ModuleFact]) -> Sequence[Event]:
             return [v1.ModuleWithdrawn(module_id=_id(record.stream), withdrawn_at=record.at)]
         case ModuleReread():
             return []
+        case ModuleRated() as fact:
+            return [
+                v1.ModuleRated(
+                    module_id=_id(record.stream),
+                    deployment_id=fact.deployment_id,
+                    stars=fact.stars,
+                    rating_sum=fact.rating_sum,
+                    rating_count=fact.rating_count,
+                    rated_at=record.at,
+                )
+            ]
+        case ModuleFeatured():
+            return [v1.ModuleFeatured(module_id=_id(record.stream), featured_at=record.at)]
+        case ModuleUnfeatured():
+            return [v1.ModuleUnfeatured(module_id=_id(record.stream), unfeatured_at=record.at)]
         case _:
             assert_never(record.fact)
 
@@ -109,6 +128,11 @@ def publish_sync(record: Recorded[SyncFact]) -> Sequence[Event]:
             assert_never(record.fact)
 
 
+def publish_rating(_: Recorded[RatingFact]) -> Sequence[Event]:
+    """Return nothing: what a rating comes to, its module says."""
+    return []
+
+
 def publish_scope(_: Recorded[ScopeFact]) -> Sequence[Event]:
     """Return nothing: what a scope holds, its modules say themselves."""
     return []
@@ -133,6 +157,7 @@ def _report(report: ModuleReport) -> v1.ModuleReport:
             v1.Change(variable=each.variable, change=each.change, breaking=each.breaking)
             for each in report.changes
         ),
+        live_deployments=report.live_deployments,
     )
 
 

@@ -22,13 +22,14 @@ CHANGES_MAX: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ListedModule:
-    """A module of the scope as it was when the sync began."""
+    """A module of the scope, and how many of its deployments own resources, as the sync began."""
 
     name: str
     module_id: str
     path: str
     version: int
     withdrawn: bool
+    live_deployments: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The background work of the catalogue: syncs, one of a scope at a time, until each has ended.
 
 A sync that waits, or whose process died, is found in the read model and begun (again); after
-`decider.ATTEMPTS_MAX` attempts it is failed. A lock of the database's, which ends with the
+`ATTEMPTS_MAX` attempts it is failed. A lock of the database's, which ends with the
 connection, keeps two replicas from doing the same work; that only the present attempt can end a
 sync, the decider sees to.
 """
@@ -237,6 +237,7 @@ class _Sync:
                     path=module.path,
                     version=module.version,
                     withdrawn=module.withdrawn,
+                    live_deployments=module.live_deployments,
                 )
                 for module in modules
             ),

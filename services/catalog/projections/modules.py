@@ -23,6 +23,7 @@ class ModuleRow:
     path: str
     version: int
     withdrawn: bool
+    live_deployments: int
     fingerprint: str
     fingerprint_paths: tuple[str, ...]
 
@@ -78,9 +79,12 @@ async def _apply(connection: asyncpg.Connection, record: Recorded[object]) -> No
 async def modules_of_scope(pool: asyncpg.Pool, partner_id: str | None) -> list[ModuleRow]:
     """Return all modules of a scope, those that were withdrawn included."""
     rows = await pool.fetch(
-        """select module_id, name, repository, path, version, withdrawn, fingerprint,
-                  fingerprint_paths
-           from modules where scope = $1 order by name""",
+        """select m.module_id, m.name, m.repository, m.path, m.version, m.withdrawn,
+                  m.fingerprint, m.fingerprint_paths, coalesce(d.live, 0) as live_deployments
+           from modules m
+           left join (select module_id, count(*) as live from deployments where live
+                      group by module_id) d using (module_id)
+           where m.scope = $1 order by m.name""",
         partner_id or PLATFORM,
     )
     return [
@@ -91,6 +95,7 @@ async def modules_of_scope(pool: asyncpg.Pool, partner_id: str | None) -> list[M
             path=row["path"],
             version=row["version"],
             withdrawn=row["withdrawn"],
+            live_deployments=row["live_deployments"],
             fingerprint=row["fingerprint"],
             fingerprint_paths=tuple(row["fingerprint_paths"]),
         )

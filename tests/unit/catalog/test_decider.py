@@ -5,19 +5,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.catalog.decider import (
+from services.catalog.decider.modules import (
+    PutModule,
+    WithdrawModule,
+    decide_module,
+    evolve_module,
+)
+from services.catalog.decider.syncs import (
     ATTEMPTS_MAX,
     WAITING_MAX,
     FinishSync,
-    PutModule,
     QueueSync,
     ScopeBusyRefusal,
     StartSync,
     SyncNotRunningRefusal,
-    WithdrawModule,
-    decide_module,
     decide_sync,
-    evolve_module,
     evolve_scope,
     evolve_sync,
 )

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from contracts.catalog import v1
 from runtime.store import Recorded
-from services.catalog.decider import FinishSync, decide_sync
+from services.catalog.decider.syncs import (
+    FinishSync,
+    decide_sync,
+)
 from services.catalog.definition import ModuleRefusedError, Problem
 from services.catalog.events import ModuleReport, SyncFact, SyncState
 from services.catalog.module_reader import read_module

@@ -1,4 +1,4 @@
-"""The rules of the catalogue: one `decide` and one `evolve` for each kind of stream.
+"""Syncs: asked for, begun one at a time in each scope, and ended.
 
 Refusals, in the order in which they win: a sync that is not running, or is run by somebody else;
 then a scope in which another sync runs.
@@ -12,18 +12,9 @@ from typing import Final, assert_never
 import msgspec
 
 from runtime.refusal import Refusal
-from services.catalog.changes import changes_between
 from services.catalog.events import (
-    Content,
-    ModuleFact,
     ModuleListed,
-    ModulePublished,
     ModuleReport,
-    ModuleReread,
-    ModuleSource,
-    ModuleState,
-    ModuleUpdated,
-    ModuleWithdrawn,
     ScopeFact,
     ScopeKind,
     ScopeState,
@@ -182,99 +173,6 @@ def evolve_sync(state: SyncState, fact: SyncFact) -> SyncState:
             )
         case SyncFinished(status=status):
             return msgspec.structs.replace(state, status=status)
-        case _:
-            assert_never(fact)
-
-
-@dataclass(frozen=True, slots=True)
-class PutModule:
-    """The module is this now."""
-
-    source: ModuleSource
-    partner_id: str | None
-    content: Content
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawModule:
-    """The module is no longer in its repository."""
-
-
-ModuleCommand = PutModule | WithdrawModule
-
-
-def decide_module(command: ModuleCommand, state: ModuleState) -> list[ModuleFact]:
-    """Return what happens to a module: each state of it that differs is a version of its own."""
-    match command:
-        case WithdrawModule():
-            return [] if state.withdrawn or state.version == 0 else [ModuleWithdrawn()]
-        case PutModule():
-            return _put(command, state)
-        case _:
-            assert_never(command)
-
-
-def _put(command: PutModule, state: ModuleState) -> list[ModuleFact]:
-    content = command.content
-    if state.content is None or state.withdrawn:
-        return [
-            ModulePublished(
-                source=command.source,
-                partner_id=command.partner_id,
-                version=state.version + 1,
-                content=content,
-            )
-        ]
-    if _same(state.content, content):
-        if state.content.fingerprint == content.fingerprint:
-            return []
-        return [
-            ModuleReread(
-                fingerprint=content.fingerprint, fingerprint_paths=content.fingerprint_paths
-            )
-        ]
-    return [
-        ModuleUpdated(
-            source=command.source,
-            partner_id=command.partner_id,
-            version=state.version + 1,
-            content=content,
-            changes=changes_between(state.content.definition, content.definition),
-        )
-    ]
-
-
-def _same(before: Content, after: Content) -> bool:
-    """Return whether two states are one version: the commit and fingerprint do not make one."""
-    aligned = msgspec.structs.replace(
-        after,
-        commit=before.commit,
-        fingerprint=before.fingerprint,
-        fingerprint_paths=before.fingerprint_paths,
-    )
-    # Not by Python's equality, to which 1, 1.0 and True are one default.
-    return _encoder.encode(before) == _encoder.encode(aligned)
-
-
-_encoder: Final = msgspec.json.Encoder(order="sorted")
-
-
-def evolve_module(state: ModuleState, fact: ModuleFact) -> ModuleState:
-    """Return the module after the fact."""
-    match fact:
-        case ModulePublished() | ModuleUpdated():
-            return ModuleState(version=fact.version, withdrawn=False, content=fact.content)
-        case ModuleReread():
-            if state.content is None:
-                return state
-            content = msgspec.structs.replace(
-                state.content,
-                fingerprint=fact.fingerprint,
-                fingerprint_paths=fact.fingerprint_paths,
-            )
-            return msgspec.structs.replace(state, content=content)
-        case ModuleWithdrawn():
-            return msgspec.structs.replace(state, withdrawn=True)
         case _:
             assert_never(fact)
 

@@ -1,0 +1,1 @@
+"""The rules of the catalogue: one `decide` and one `evolve` for each kind of stream."""
