@@ -83,6 +83,7 @@ REQUESTS: Final[dict[str, tuple[type[Event], ...]]] = {
         gateway_v1.AwardRequested,
         gateway_v1.AdjustmentRequested,
         gateway_v1.PurchaseRequested,
+        gateway_v1.SettlementRefundRequested,
     ),
     "revenue": (),
     "gateway": (),

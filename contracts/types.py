@@ -139,6 +139,9 @@ LotKind = Literal[
     "award.signup", "award.admin", "award.referral", "award.goodwill", "award.bonus", "purchase"
 ]
 AwardKind = Literal["award.signup", "award.admin", "award.referral", "award.goodwill"]
+"""Why a person, or the platform, gives credits."""
+GrantKind = Literal[AwardKind, "award.bonus"]
+"""Why credits were given: a bonus comes with a purchase and is never asked for."""
 Role = Literal["user", "partner", "agent", "finance", "support", "admin"]
 BuildAction = Literal["CREATE", "UPDATE", "DESTROY"]
 

@@ -221,6 +221,20 @@ class AdjustmentRequested(Request):
     reason: Reason
 
 
+class SettlementRefundRequested(Request):
+    """Credits that a deployment cost should be given back to its owner, `user_id`.
+
+    No `credits` means all that were not given back yet.
+    """
+
+    fact: ClassVar[str] = "settlement_refund_requested"
+
+    deployment_id: Id
+    user_id: Id
+    credits: PositiveAmount | None
+    reason: Reason
+
+
 class PurchaseRequested(Request):
     """A purchase that was invoiced outside Stripe should be recorded."""
 

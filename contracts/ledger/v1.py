@@ -10,10 +10,11 @@ from typing import ClassVar, Literal
 from contracts import events
 from contracts.types import (
     Amount,
-    AwardKind,
     BasisPoints,
     Count,
+    Credits,
     Currency,
+    GrantKind,
     Id,
     Instant,
     LotKind,
@@ -31,15 +32,20 @@ HoldRefusalCode = Literal[
 
 
 class Balance(Value):
-    """A wallet's credits: what it owns, awarded and purchased, and what of each is held.
+    """A wallet's credits: what it owns, awarded and purchased, and what of each is held or frozen.
 
-    Available is the one less the other. Either may be negative after a reversal only.
+    Available is what is owned, less held, less frozen: the free credits of disputed purchases.
+    `debt` counts spent credits that were reversed and not paid again; `purchased` is net of it,
+    and so may be negative, after a reversal only.
     """
 
     awarded: WholeNumber
     purchased: WholeNumber
     awarded_held: Amount
     purchased_held: Amount
+    awarded_frozen: Amount = Credits(0)
+    purchased_frozen: Amount = Credits(0)
+    debt: Amount = Credits(0)
 
 
 class Lot(Value):
@@ -47,6 +53,7 @@ class Lot(Value):
 
     `price_minor` is what was paid for all of them, net of tax; 0 for awards. `source` says where
     they come from: a Stripe id, an invoice's reference, or the request that awarded them.
+    `bonus_of` is the purchase whose bonus they are, and whose fate they share.
     """
 
     lot_id: Id
@@ -57,6 +64,7 @@ class Lot(Value):
     source: ShortText
     granted_at: Instant
     expires_at: Instant | None
+    bonus_of: Id | None = None
 
 
 class Slice(Value):
@@ -128,18 +136,23 @@ class CreditsAwarded(WalletEvent):
     fact: ClassVar[str] = "credits_awarded"
 
     lot: Lot
-    award_kind: AwardKind
+    award_kind: GrantKind
     reason: ShortText
     awarded_by: Id
 
 
 class CreditsPurchased(WalletEvent):
-    """Credits were paid for; `recorded_by` is who recorded an invoice, or `stripe`."""
+    """Credits were paid for; `recorded_by` is who recorded an invoice, or `stripe`.
+
+    `payment_id` is Stripe's payment and `checkout_id` our checkout; an invoice has neither.
+    """
 
     fact: ClassVar[str] = "credits_purchased"
 
     lot: Lot
     recorded_by: Id
+    payment_id: Id | None = None
+    checkout_id: Id | None = None
 
 
 class HoldPlaced(WalletEvent):
@@ -173,12 +186,16 @@ class HoldSettled(WalletEvent):
 
 
 class HoldReleased(WalletEvent):
-    """The held slices were given back. What is past its expiry ends by its own event, next."""
+    """The held slices were given back. What is past its expiry ends by its own event, next.
+
+    `voided` are the slices that a refund of their purchase had doomed: they end instead.
+    """
 
     fact: ClassVar[str] = "hold_released"
 
     hold: Hold
     reason: Literal["FAILED", "CANCELLED", "TIMED_OUT", "REFUSED"]
+    voided: tuple[Slice, ...] = ()
 
 
 class CreditsExpired(WalletEvent):
@@ -198,6 +215,114 @@ class CreditsAdjusted(WalletEvent):
     slices: tuple[Slice, ...]
     reason: ShortText
     adjusted_by: Id
+
+
+class SettlementRefunded(WalletEvent):
+    """Credits of a settlement were given back, from the settlement's end.
+
+    `slices` came back to their lots; what is past its expiry ends by its own event, next.
+    `debt_cancelled` are parts that had been reversed and not paid again: their debt is gone.
+    Together they are `credits`; `refunded_total` counts all refunds of the settlement so far.
+    """
+
+    fact: ClassVar[str] = "settlement_refunded"
+
+    refund_id: Id
+    hold: Hold
+    slices: tuple[Slice, ...]
+    debt_cancelled: tuple[Slice, ...]
+    credits: PositiveAmount
+    refunded_total: PositiveAmount
+    reason: ShortText
+    refunded_by: Id
+    refunded_at: Instant
+
+
+class PurchaseRefunded(WalletEvent):
+    """Money of a purchase was given back; its credits, and its bonus's, are void in proportion.
+
+    `slices` were free and are void now. `held` stay held: settled they are reversed, released
+    they end. `ended` had expired or been taken away before and only count as void. What had been
+    spent is reversed by `settlement_reversed`, next. A lost dispute refunds with its own id.
+    """
+
+    fact: ClassVar[str] = "purchase_refunded"
+
+    refund_id: Id
+    lot_id: Id
+    amount_minor: MinorUnits
+    refunded_total_minor: MinorUnits
+    currency: Currency
+    slices: tuple[Slice, ...]
+    held: tuple[Slice, ...]
+    ended: tuple[Slice, ...]
+    payment_id: Id | None
+    reason: ShortText
+    refunded_by: Id
+
+
+class SettlementReversed(WalletEvent):
+    """Spent slices of a settlement are no longer paid for: they earned nothing, and are debt.
+
+    `cause` is the refund or the lost dispute. One for each settlement that either touches, and
+    right after `hold_settled` where held slices had been doomed.
+    """
+
+    fact: ClassVar[str] = "settlement_reversed"
+
+    hold: Hold
+    slices: tuple[Slice, ...]
+    cause: Id
+    reversed_at: Instant
+
+
+class DebtRepaid(WalletEvent):
+    """Slices of a new purchase took the place of reversed ones, and earn their revenue now.
+
+    `reversed` and `slices` are as many credits and replace each other in order.
+    """
+
+    fact: ClassVar[str] = "debt_repaid"
+
+    hold: Hold
+    reversed: tuple[Slice, ...]
+    slices: tuple[Slice, ...]
+    cause: Id
+    repaid_at: Instant
+
+
+class DisputeOpened(WalletEvent):
+    """A purchase is disputed: what is free of it and its bonus is frozen.
+
+    What comes back to them meanwhile is frozen as well, and the lot's revenue is not payable.
+    """
+
+    fact: ClassVar[str] = "dispute_opened"
+
+    dispute_id: Id
+    lot_id: Id
+    bonus_lot_id: Id | None
+    amount_minor: MinorUnits
+    currency: Currency
+    slices: tuple[Slice, ...]
+    payment_id: Id | None
+    reason: ShortText
+
+
+class DisputeClosed(WalletEvent):
+    """A dispute was decided; `slices`, what was frozen still, are free again.
+
+    Where it was lost, `purchase_refunded` with the dispute's id came first. Where it was won, the
+    lot's revenue is payable as before.
+    """
+
+    fact: ClassVar[str] = "dispute_closed"
+
+    dispute_id: Id
+    lot_id: Id
+    bonus_lot_id: Id | None
+    outcome: Literal["WON", "LOST"]
+    slices: tuple[Slice, ...]
 
 
 class RequestRefused(events.RequestRefused):

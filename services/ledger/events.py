@@ -16,33 +16,43 @@ LotKind = Literal[
     "award.signup", "award.admin", "award.referral", "award.goodwill", "award.bonus", "purchase"
 ]
 AwardKind = Literal["award.signup", "award.admin", "award.referral", "award.goodwill"]
+DisputeOutcome = Literal["WON", "LOST"]
 HoldRefusalCode = Literal[Shortage, "HOLD_REQUEST_EXPIRED"]
 ReleaseReason = Literal["FAILED", "CANCELLED", "TIMED_OUT", "REFUSED"]
 
 
 class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """The credits a wallet owns, and what of them is held; available is the difference."""
+    """The credits a wallet owns, and what of them cannot be spent; available is the difference.
+
+    `purchased` is what the lots hold less `debt`, the spent credits that were reversed and not
+    paid again: so it may be negative, after a reversal only. `…_frozen` are the free credits of
+    disputed lots; held ones are counted as held only.
+    """
 
     awarded: int = 0
     purchased: int = 0
     awarded_held: int = 0
     purchased_held: int = 0
+    awarded_frozen: int = 0
+    purchased_frozen: int = 0
+    debt: int = 0
 
     @property
     def available_awarded(self) -> int:
         """Return the awarded credits that are free to spend."""
-        return self.awarded - self.awarded_held
+        return self.awarded - self.awarded_held - self.awarded_frozen
 
     @property
     def available_purchased(self) -> int:
-        """Return the purchased credits that are free to spend."""
-        return self.purchased - self.purchased_held
+        """Return the purchased credits that are free to spend, net of debt: may be negative."""
+        return self.purchased - self.purchased_held - self.purchased_frozen
 
 
 class Lot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Credits that entered at once, the wallet's `position`th lot, counted from 0.
 
-    `price_minor` was paid for all of them, net of tax; it is 0 for awards.
+    `price_minor` was paid for all of them, net of tax; it is 0 for awards. `bonus_of` is the
+    purchase whose bonus the lot is, and whose fate it shares.
     """
 
     lot_id: str
@@ -52,6 +62,16 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     price_minor: int
     currency: str
     source: str
+    granted_at: datetime
+    expires_at: datetime | None
+    bonus_of: str | None = None
+
+
+class LotTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What its slices do not say of a lot, so that a lot that has left the wallet can return."""
+
+    lot_id: str
+    position: int
     granted_at: datetime
     expires_at: datetime | None
 
@@ -130,10 +150,12 @@ class CreditsAwarded(_Fact, frozen=True, kw_only=True, tag="credits_awarded"):
 
 
 class CreditsPurchased(_Fact, frozen=True, kw_only=True, tag="credits_purchased"):
-    """A lot was paid for."""
+    """A lot was paid for: through Stripe, by `payment_id` and `checkout_id`, or by an invoice."""
 
     lot: Lot
     recorded_by: str
+    payment_id: str | None = None
+    checkout_id: str | None = None
 
 
 class HoldPlaced(_Fact, frozen=True, kw_only=True, tag="hold_placed"):
@@ -162,10 +184,14 @@ class HoldSettled(_Fact, frozen=True, kw_only=True, tag="hold_settled"):
 
 
 class HoldReleased(_Fact, frozen=True, kw_only=True, tag="hold_released"):
-    """The slices of a hold were given back to their lots."""
+    """The slices of a hold were given back to their lots.
+
+    `voided` are those of them that a refund had doomed: they end instead.
+    """
 
     hold: Hold
     reason: ReleaseReason
+    voided: tuple[Slice, ...] = ()
 
 
 class CreditsExpired(_Fact, frozen=True, kw_only=True, tag="credits_expired"):
@@ -184,6 +210,115 @@ class CreditsAdjusted(_Fact, frozen=True, kw_only=True, tag="credits_adjusted"):
     adjusted_by: str
 
 
+class SettlementRefunded(_Fact, frozen=True, kw_only=True, tag="settlement_refunded"):
+    """Credits of a settlement were given back to its user, from the settlement's end.
+
+    `slices` come back to their lots. `debt_cancelled` are parts that had been reversed and not
+    paid again: their debt goes and nothing comes back. Together they are `credits`, while
+    `refunded_total` counts all refunds of the settlement, this one included. `reopened` are the
+    terms of the lots that nothing was left of before.
+    """
+
+    refund_id: str
+    hold: Hold
+    slices: tuple[Slice, ...]
+    debt_cancelled: tuple[Slice, ...]
+    credits: int
+    refunded_total: int
+    reopened: tuple[LotTerms, ...]
+    reason: str
+    refunded_by: str
+
+
+class PurchaseRefunded(_Fact, frozen=True, kw_only=True, tag="purchase_refunded"):
+    """Money of a purchase was given back, and its credits, and its bonus's, are void in proportion.
+
+    `slices` were free and are void now. `held` stay held: settled they become debt, released they
+    end. `ended` had expired or been taken away before; they only count as void. What had been
+    spent is reversed by `settlement_reversed` facts, which follow at once. Amounts are in minor
+    units; `refunded_total_minor` includes this one. After a lost dispute `refund_id` is its id.
+    """
+
+    refund_id: str
+    lot_id: str
+    amount_minor: int
+    refunded_total_minor: int
+    currency: str
+    slices: tuple[Slice, ...]
+    held: tuple[Slice, ...]
+    ended: tuple[Slice, ...]
+    payment_id: str | None
+    reason: str
+    refunded_by: str
+
+
+class SettlementReversed(_Fact, frozen=True, kw_only=True, tag="settlement_reversed"):
+    """Spent credits of a settlement were void: they are no longer paid for, and became debt.
+
+    `slices` are of the refunded purchase and its bonus. `cause` is the refund or the lost dispute.
+    `refunded_total` are the settlement's credits that had been given back to its user before.
+    """
+
+    hold: Hold
+    slices: tuple[Slice, ...]
+    cause: str
+    refunded_total: int
+
+
+class DebtRepaid(_Fact, frozen=True, kw_only=True, tag="debt_repaid"):
+    """Slices of a new purchase took the place of reversed ones in a settlement.
+
+    `reversed` and `slices` are as many credits, and take each other's place in order. `cause` is
+    that of the reversal.
+    """
+
+    hold: Hold
+    reversed: tuple[Slice, ...]
+    slices: tuple[Slice, ...]
+    cause: str
+
+
+class DisputeOpened(_Fact, frozen=True, kw_only=True, tag="dispute_opened"):
+    """A purchase is disputed: what its lot and its bonus have free, `slices`, is frozen.
+
+    What comes back to them while the dispute is open is frozen as well, and the revenue of the
+    lot is not payable.
+    """
+
+    dispute_id: str
+    lot_id: str
+    bonus_lot_id: str | None
+    amount_minor: int
+    currency: str
+    slices: tuple[Slice, ...]
+    payment_id: str | None
+    reason: str
+
+
+class DisputeClosed(_Fact, frozen=True, kw_only=True, tag="dispute_closed"):
+    """A dispute was decided, and what was frozen, `slices`, is free again.
+
+    Where it was lost, a `purchase_refunded` with the dispute's id came first, and `slices` are
+    what it left. They are none while another dispute of the purchase is open.
+    """
+
+    dispute_id: str
+    lot_id: str
+    bonus_lot_id: str | None
+    outcome: DisputeOutcome
+    slices: tuple[Slice, ...]
+
+
+Reversal = (
+    SettlementRefunded
+    | PurchaseRefunded
+    | SettlementReversed
+    | DebtRepaid
+    | DisputeOpened
+    | DisputeClosed
+)
+"""What takes back what was spent or paid, and what follows from it."""
+
 Fact = (
     CreditsAwarded
     | CreditsPurchased
@@ -193,4 +328,5 @@ Fact = (
     | HoldReleased
     | CreditsExpired
     | CreditsAdjusted
+    | Reversal
 )

@@ -4,8 +4,6 @@ Facts that contradict the wallet (a slice that is not free, a hold that is not o
 were not decided here.
 """
 
-from typing import assert_never
-
 from services.ledger.events import (
     CreditsAdjusted,
     CreditsAwarded,
@@ -20,14 +18,11 @@ from services.ledger.events import (
     Lot,
     Slice,
 )
+from services.ledger.open_lots import ContradictionError, Lots, keep, lot_in
+from services.ledger.settled_parts import without_slices
 from services.ledger.slices import with_back, without
-from services.ledger.wallet import HeldRange, OpenLot, Range, Wallet
-
-Lots = dict[str, OpenLot]
-
-
-class ContradictionError(Exception):
-    """A fact does not fit the wallet that it is said to have happened in."""
+from services.ledger.unwinding import unwind, without_doomed
+from services.ledger.wallet import HeldRange, OpenLot, Wallet
 
 
 def evolve(  # noqa: PLR0911 - one return for each fact
@@ -43,14 +38,14 @@ def evolve(  # noqa: PLR0911 - one return for each fact
             return _place(wallet, fact, hold)
         case HoldSettled(hold=hold):
             return _settle(wallet, fact, hold)
-        case HoldReleased(hold=hold):
-            return _release(wallet, fact, hold)
+        case HoldReleased():
+            return _release(wallet, fact)
         case CreditsExpired(slices=slices) | CreditsAdjusted(slices=slices):
             return _end(wallet, fact, slices)
         case HoldRefused():
             return wallet
         case _:
-            assert_never(fact)
+            return unwind(wallet, fact)
 
 
 def _with_lot(wallet: Wallet, fact: Fact, lot: Lot, currency: str | None) -> Wallet:
@@ -68,7 +63,16 @@ def _with_lot(wallet: Wallet, fact: Fact, lot: Lot, currency: str | None) -> Wal
         0,
     )
     lots = wallet.lots | {lot.lot_id: opened}
-    return Wallet(currency, wallet.lots_granted + 1, fact.balance, lots, wallet.holds)
+    return Wallet(
+        currency,
+        wallet.lots_granted + 1,
+        fact.balance,
+        lots,
+        wallet.holds,
+        wallet.cases,
+        wallet.amended,
+        wallet.debts,
+    )
 
 
 def _place(wallet: Wallet, fact: Fact, hold: Hold) -> Wallet:
@@ -76,9 +80,9 @@ def _place(wallet: Wallet, fact: Fact, hold: Hold) -> Wallet:
         raise ContradictionError(f"hold {hold.hold_id} is open already")
     lots = dict(wallet.lots)
     for held in hold.slices:
-        lot = _lot(lots, held.lot_id)
+        lot = lot_in(lots, held.lot_id)
         free = without(lot.free, held.start, held.end)
-        _keep(lots, lot, free, lot.held + held.end - held.start)
+        keep(lots, lot, free, lot.held + held.end - held.start)
     holds = wallet.holds | {hold.hold_id: held_ranges(hold.slices)}
     return _after(wallet, fact, lots, holds)
 
@@ -86,25 +90,30 @@ def _place(wallet: Wallet, fact: Fact, hold: Hold) -> Wallet:
 def _settle(wallet: Wallet, fact: Fact, hold: Hold) -> Wallet:
     lots = dict(wallet.lots)
     for spent in hold.slices:
-        lot = _lot(lots, spent.lot_id)
-        _keep(lots, lot, lot.free, lot.held - (spent.end - spent.start))
+        lot = lot_in(lots, spent.lot_id)
+        keep(lots, lot, lot.free, lot.held - (spent.end - spent.start))
     return _after(wallet, fact, lots, _without_hold(wallet, hold))
 
 
-def _release(wallet: Wallet, fact: Fact, hold: Hold) -> Wallet:
+def _release(wallet: Wallet, fact: HoldReleased) -> Wallet:
+    hold, voided = fact.hold, fact.voided
     lots = dict(wallet.lots)
-    for back in hold.slices:
-        lot = _lot(lots, back.lot_id)
+    for back in without_slices(hold.slices, voided) if voided else hold.slices:
+        lot = lot_in(lots, back.lot_id)
         free = with_back(lot.free, back.start, back.end)
-        _keep(lots, lot, free, lot.held - (back.end - back.start))
-    return _after(wallet, fact, lots, _without_hold(wallet, hold))
+        keep(lots, lot, free, lot.held - (back.end - back.start))
+    for gone in voided:
+        lot = lot_in(lots, gone.lot_id)
+        keep(lots, lot, lot.free, lot.held - (gone.end - gone.start))
+    released = _after(wallet, fact, lots, _without_hold(wallet, hold))
+    return without_doomed(released, voided) if voided else released
 
 
 def _end(wallet: Wallet, fact: Fact, slices: tuple[Slice, ...]) -> Wallet:
     lots = dict(wallet.lots)
     for gone in slices:
-        lot = _lot(lots, gone.lot_id)
-        _keep(lots, lot, without(lot.free, gone.start, gone.end), lot.held)
+        lot = lot_in(lots, gone.lot_id)
+        keep(lots, lot, without(lot.free, gone.start, gone.end), lot.held)
     return _after(wallet, fact, lots, wallet.holds)
 
 
@@ -120,32 +129,16 @@ def _without_hold(wallet: Wallet, hold: Hold) -> dict[str, tuple[HeldRange, ...]
     return holds
 
 
-def _lot(lots: Lots, lot_id: str) -> OpenLot:
-    lot = lots.get(lot_id)
-    if lot is None:
-        raise ContradictionError(f"lot {lot_id} is not open")
-    return lot
-
-
-def _keep(lots: Lots, lot: OpenLot, free: tuple[Range, ...], held: int) -> None:
-    """Put a lot back as it is now; one with nothing left leaves the wallet."""
-    if not free and held == 0:
-        del lots[lot.lot_id]
-        return
-    lots[lot.lot_id] = OpenLot(
-        lot.lot_id,
-        lot.position,
-        lot.kind,
-        lot.credits,
-        lot.price_minor,
-        lot.granted_at,
-        lot.expires_at,
-        free,
-        held,
-    )
-
-
 def _after(
     wallet: Wallet, fact: Fact, lots: Lots, holds: dict[str, tuple[HeldRange, ...]]
 ) -> Wallet:
-    return Wallet(wallet.currency, wallet.lots_granted, fact.balance, lots, holds)
+    return Wallet(
+        wallet.currency,
+        wallet.lots_granted,
+        fact.balance,
+        lots,
+        holds,
+        wallet.cases,
+        wallet.amended,
+        wallet.debts,
+    )

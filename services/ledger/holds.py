@@ -18,9 +18,10 @@ from services.ledger.events import (
     HoldSettled,
     Slice,
 )
-from services.ledger.evolution import ContradictionError, evolve
+from services.ledger.evolution import evolve
 from services.ledger.knowledge import DeploymentHolds
 from services.ledger.lots import expire_due
+from services.ledger.open_lots import ContradictionError
 from services.ledger.wallet import Wallet
 
 

@@ -1,6 +1,7 @@
 """What others are told of a wallet's facts: the only translation of one into the other."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, assert_never
 
 from contracts.events import Event
@@ -14,6 +15,9 @@ from services.ledger.events import (
     CreditsAwarded,
     CreditsExpired,
     CreditsPurchased,
+    DebtRepaid,
+    DisputeClosed,
+    DisputeOpened,
     Fact,
     Hold,
     HoldPlaced,
@@ -21,6 +25,10 @@ from services.ledger.events import (
     HoldReleased,
     HoldSettled,
     Lot,
+    PurchaseRefunded,
+    Reversal,
+    SettlementRefunded,
+    SettlementReversed,
     Slice,
 )
 from services.ledger.wallet import Wallet
@@ -52,6 +60,8 @@ def publish(  # noqa: PLR0911 - one return for each fact
                     balance=balance,
                     lot=_lot(fact.lot),
                     recorded_by=fact.recorded_by,
+                    payment_id=fact.payment_id,
+                    checkout_id=fact.checkout_id,
                 )
             ]
         case HoldPlaced():
@@ -81,7 +91,11 @@ def publish(  # noqa: PLR0911 - one return for each fact
         case HoldReleased():
             return [
                 v1.HoldReleased(
-                    user_id=user_id, balance=balance, hold=_hold(fact.hold), reason=fact.reason
+                    user_id=user_id,
+                    balance=balance,
+                    hold=_hold(fact.hold),
+                    reason=fact.reason,
+                    voided=_slices(fact.voided),
                 )
             ]
         case CreditsExpired():
@@ -104,6 +118,85 @@ def publish(  # noqa: PLR0911 - one return for each fact
                 )
             ]
         case _:
+            return [_reversal(fact, record.at, user_id, balance)]
+
+
+def _reversal(fact: Reversal, at: datetime, user_id: str, balance: v1.Balance) -> v1.WalletEvent:
+    """Return the message that a refund, a dispute or what follows from them is."""
+    match fact:
+        case SettlementRefunded():
+            return v1.SettlementRefunded(
+                user_id=user_id,
+                balance=balance,
+                refund_id=fact.refund_id,
+                hold=_hold(fact.hold),
+                slices=_slices(fact.slices),
+                debt_cancelled=_slices(fact.debt_cancelled),
+                credits=Credits(fact.credits),
+                refunded_total=Credits(fact.refunded_total),
+                reason=fact.reason,
+                refunded_by=fact.refunded_by,
+                refunded_at=at,
+            )
+        case PurchaseRefunded():
+            return v1.PurchaseRefunded(
+                user_id=user_id,
+                balance=balance,
+                refund_id=fact.refund_id,
+                lot_id=fact.lot_id,
+                amount_minor=fact.amount_minor,
+                refunded_total_minor=fact.refunded_total_minor,
+                currency=fact.currency,
+                slices=_slices(fact.slices),
+                held=_slices(fact.held),
+                ended=_slices(fact.ended),
+                payment_id=fact.payment_id,
+                reason=fact.reason,
+                refunded_by=fact.refunded_by,
+            )
+        case SettlementReversed():
+            return v1.SettlementReversed(
+                user_id=user_id,
+                balance=balance,
+                hold=_hold(fact.hold),
+                slices=_slices(fact.slices),
+                cause=fact.cause,
+                reversed_at=at,
+            )
+        case DebtRepaid():
+            return v1.DebtRepaid(
+                user_id=user_id,
+                balance=balance,
+                hold=_hold(fact.hold),
+                reversed=_slices(fact.reversed),
+                slices=_slices(fact.slices),
+                cause=fact.cause,
+                repaid_at=at,
+            )
+        case DisputeOpened():
+            return v1.DisputeOpened(
+                user_id=user_id,
+                balance=balance,
+                dispute_id=fact.dispute_id,
+                lot_id=fact.lot_id,
+                bonus_lot_id=fact.bonus_lot_id,
+                amount_minor=fact.amount_minor,
+                currency=fact.currency,
+                slices=_slices(fact.slices),
+                payment_id=fact.payment_id,
+                reason=fact.reason,
+            )
+        case DisputeClosed():
+            return v1.DisputeClosed(
+                user_id=user_id,
+                balance=balance,
+                dispute_id=fact.dispute_id,
+                lot_id=fact.lot_id,
+                bonus_lot_id=fact.bonus_lot_id,
+                outcome=fact.outcome,
+                slices=_slices(fact.slices),
+            )
+        case _:
             assert_never(fact)
 
 
@@ -113,6 +206,9 @@ def _balance(balance: Balance) -> v1.Balance:
         purchased=balance.purchased,
         awarded_held=Credits(balance.awarded_held),
         purchased_held=Credits(balance.purchased_held),
+        awarded_frozen=Credits(balance.awarded_frozen),
+        purchased_frozen=Credits(balance.purchased_frozen),
+        debt=Credits(balance.debt),
     )
 
 
@@ -126,6 +222,7 @@ def _lot(lot: Lot) -> v1.Lot:
         source=lot.source,
         granted_at=lot.granted_at,
         expires_at=lot.expires_at,
+        bonus_of=lot.bonus_of,
     )
 
 

@@ -24,9 +24,10 @@ from services.ledger.events import (
     HoldSettled,
     Slice,
 )
-from services.ledger.evolution import ContradictionError, evolve
+from services.ledger.evolution import evolve
 from services.ledger.knowledge import DeploymentHolds, KnownHold
 from services.ledger.lots import expire_due
+from services.ledger.open_lots import ContradictionError
 from services.ledger.slices import OverlapError, size
 from services.ledger.wallet import Wallet
 
@@ -179,6 +180,8 @@ class WalletFold:
             case CreditsAdjusted(slices=slices):
                 for gone in slices:
                     self.lots[gone.lot_id].adjusted += gone.credits
+            case _:
+                pass
         self.movements += 1
 
     def _settle(self, hold: Hold, at: datetime) -> None:

@@ -6,7 +6,6 @@ order, at the same cost, with the same balance after it, and nothing that was du
 """
 
 from datetime import datetime
-from typing import assert_never
 
 from runtime.refusal import Refusal
 from services.ledger.burn_order import ShortError
@@ -32,6 +31,7 @@ from services.ledger.events import (
     HoldRefused,
     HoldReleased,
     HoldSettled,
+    Reversal,
 )
 from services.ledger.knowledge import DeploymentHolds, Settings, Shares
 from services.ledger.wallet import Wallet
@@ -42,8 +42,11 @@ def objection(
 ) -> str | None:
     """Return how a fact differs from what is decided now, or nothing.
 
-    `wallet` is as it was before the fact, `holds` what was known of the fact's deployment.
+    `wallet` is as it was before the fact, `holds` what was known of the fact's deployment. What
+    takes something back is folded, but not decided again.
     """
+    if isinstance(fact, Reversal):
+        return None
     try:
         decided = decide(command_of(fact, user_id=user_id, holds=holds), wallet, at)
     except (Refusal, ShortError) as error:
@@ -99,7 +102,7 @@ def command_of(fact: Fact, *, user_id: str, holds: DeploymentHolds) -> WalletCom
         case CreditsExpired():
             return ExpireDueLots()
         case _:
-            assert_never(fact)
+            raise TypeError(f"no command is made of a {type(fact).__name__}")
 
 
 def _placing(hold: Hold, user_id: str, holds: DeploymentHolds) -> PlaceHold:

@@ -28,12 +28,18 @@ from services.ledger.events import (
     CreditsAwarded,
     CreditsExpired,
     CreditsPurchased,
+    DebtRepaid,
+    DisputeClosed,
+    DisputeOpened,
     Fact,
     HoldPlaced,
     HoldRefused,
     HoldReleased,
     HoldSettled,
+    PurchaseRefunded,
     ReleaseReason,
+    SettlementRefunded,
+    SettlementReversed,
     Slice,
 )
 from services.ledger.knowledge import DeploymentHolds, Settings, Shares
@@ -282,6 +288,13 @@ def _line(fact: Fact) -> str:  # noqa: PLR0911 - one return for each fact
             return f"hold_refused {fact.hold_id} {fact.code} {fact.required} of {fact.available}"
         case CreditsExpired(slices=slices) | CreditsAdjusted(slices=slices):
             return " ".join([_name(fact), *_ranges(slices)])
+        case SettlementRefunded() | SettlementReversed():
+            return " ".join([_name(fact), fact.hold.hold_id, *_ranges(fact.slices)])
+        case DebtRepaid():
+            ranges = (*_ranges(fact.reversed), "by", *_ranges(fact.slices))
+            return " ".join([_name(fact), fact.hold.hold_id, *ranges])
+        case PurchaseRefunded() | DisputeOpened() | DisputeClosed():
+            return " ".join([_name(fact), fact.lot_id, *_ranges(fact.slices)])
 
 
 def _name(fact: Fact) -> str:
