@@ -23,17 +23,76 @@ Format = Literal["table", "csv", "parquet", "json"]
 
 
 @app.command("verify")
-def verify(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Check the chain of every stored fact; exit status 1 names the first that does not fit."""
-    from services.ledger.replay import verify as verify_ledger
-    from tollgate.target import service_dsns
+def verify(
+    *,
+    segments: Annotated[
+        str | None,
+        typer.Option("--segments", help="Where segments are; without it, where they are sealed."),
+    ] = None,
+    segments_only: Annotated[
+        bool, typer.Option("--segments-only", help="Check files alone, without a database.")
+    ] = False,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="Public keys (JWK set); without it, those in the settings."),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every stored fact, segment and manifest; exit status 1 names the first that is wrong.
 
+    With --segments-only and --segments it checks an export, by --keys or the keys beside it.
+    """
     with failures_told(), _progress("verifying") as progress:
-        dsn = service_dsns(data_dir, "ledger")["ledger"]
-        result = asyncio.run(verify_ledger(dsn, progress=progress))
+        if segments_only:
+            result = _verify_files(segments, keys)
+        else:
+            result = _verify_all(segments, keys, data_dir, progress)
     _print_verified(result, as_json=as_json)
     if not result.ok:
         raise typer.Exit(1)
+
+
+def _verify_files(segments: str | None, keys: Path | None) -> "VerifyResult":
+    from runtime.signing import PublicKeys
+    from services.ledger.sealing.places import open_place
+    from services.ledger.sealing.sealer import KEYS_BYTES_MAX, KEYS_NAME
+    from services.ledger.sealing.verification import verify_segments
+
+    if segments is None:
+        raise typer.BadParameter("--segments-only needs --segments, to say where they are")
+    place = open_place(_url(segments))
+    if keys is None:
+        typer.echo(f"by the keys beside the segments, {KEYS_NAME}: compare their ids", err=True)
+    content = place.read(KEYS_NAME, KEYS_BYTES_MAX) if keys is None else keys.read_bytes()
+    return verify_segments(place, PublicKeys.read(content.decode()))
+
+
+def _verify_all(
+    segments: str | None,
+    keys: Path | None,
+    data_dir: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> "VerifyResult":
+    from runtime.signing import PublicKeys
+    from services.ledger.sealing.places import open_place
+    from services.ledger.sealing.setup import public_keys
+    from services.ledger.sealing.verification import verify_all
+    from services.ledger.settings import LedgerSettings
+    from tollgate.target import use_service
+
+    use_service("ledger", data_dir)
+    settings = LedgerSettings()
+    url = settings.segments_url if segments is None else _url(segments)
+    place = None if url is None else open_place(url)
+    known = public_keys(settings) if keys is None else PublicKeys.read(keys.read_text())
+    dsn = settings.postgres_dsn.get_secret_value()
+    return asyncio.run(verify_all(dsn, place, known, progress=progress))
+
+
+def _url(place: str) -> str:
+    """Return a place's address; a path is a folder's."""
+    return place if "://" in place else Path(place).resolve().as_uri()
 
 
 @app.command("seal")
@@ -145,14 +204,17 @@ def _print_verified(result: "VerifyResult", *, as_json: bool) -> None:
             {
                 "events": result.events,
                 "head": result.head,
+                "segments": result.segments,
+                "sealed": result.sealed,
                 "ok": result.ok,
                 "first_bad": first_bad,
             }
         )
     elif bad is None:
-        typer.echo(f"{result.events} facts fit; head {result.head}")
+        sealed = f"{result.sealed} of them sealed in {result.segments} segments"
+        typer.echo(f"{result.events} facts fit, {sealed}; head {result.head}")
     else:
-        typer.echo(f"{bad.stream} {bad.version} (fact {bad.id}): {bad.problem}")
+        typer.echo(bad.described())
 
 
 @contextmanager

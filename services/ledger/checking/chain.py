@@ -16,12 +16,24 @@ from runtime.store import GENESIS_HASH, FactRow, canonical_values, chain_hash
 
 @dataclass(frozen=True)
 class BadFact:
-    """The first fact of a stream that does not fit, and how it does not."""
+    """The first fact that does not fit, and how it does not.
 
-    stream: str
-    version: int
+    `place` is where: `facts`, the name of a segment's or manifest's file, or another table. Where
+    no single fact is to blame, stream and version are None.
+    """
+
+    stream: str | None
+    version: int | None
     id: str | None
     problem: str
+    place: str = "facts"
+
+    def described(self) -> str:
+        """Return it for people."""
+        if self.stream is None:
+            return f"{self.place}: {self.problem}"
+        fact = "" if self.id is None else f" (fact {self.id})"
+        return f"{self.stream} {self.version}{fact} in {self.place}: {self.problem}"
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,14 @@ class VerifyResult:
 
     `head` is the SHA-256 over a line `<stream> <version> <hash>` for each stream, in the order of
     their names' bytes, each line ended by a line feed: two ledgers with one head hold the same.
+    `sealed` of the facts are in `segments` segments.
     """
 
     events: int
     head: str
     first_bad: BadFact | None
+    segments: int = 0
+    sealed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -66,9 +81,9 @@ class ChainCheck:
             self._finish_stream()
             self._end = _End(row.stream)
         end = self._end
-        problem = _problem(row, end)
+        problem = problem_of(row, end.version, end.hash)
         if problem is not None:
-            self._blame(BadFact(row.stream, row.version, row.id, problem))
+            self.blame(BadFact(row.stream, row.version, row.id, problem))
         end.version, end.hash, end.last_id = row.version, row.hash, row.id
         self.events += 1
 
@@ -84,9 +99,7 @@ class ChainCheck:
         heads = {row["name"]: (row["version"], row["last_hash"]) for row in rows}
         for end in ended:
             if heads.get(end.stream) != (end.version, end.hash):
-                self._blame(
-                    BadFact(end.stream, end.version, end.last_id, _head_problem(end, heads))
-                )
+                self.blame(BadFact(end.stream, end.version, end.last_id, _head_problem(end, heads)))
 
     async def finish(self, connection: asyncpg.Connection, *, whole: bool) -> VerifyResult:
         """Return the result; `whole` tells that all facts there are were taken."""
@@ -104,7 +117,7 @@ class ChainCheck:
         )
         if lost is not None:
             problem = f"the stream's head is at version {lost['version']}, but it has no facts"
-            self._blame(BadFact(lost["name"], 1, None, problem))
+            self.blame(BadFact(lost["name"], 1, None, problem))
 
     def _finish_stream(self) -> None:
         if self._end is not None:
@@ -113,23 +126,24 @@ class ChainCheck:
             self._finished.append(end)
             self._end = None
 
-    def _blame(self, bad: BadFact) -> None:
+    def blame(self, bad: BadFact) -> None:
         """Keep the first in the order of streams; a head is only seen after its stream."""
-        place = (bad.stream.encode(), bad.version)
-        if self.first_bad is None or place < (
-            self.first_bad.stream.encode(),
-            self.first_bad.version,
-        ):
+        if self.first_bad is None or _order(bad) < _order(self.first_bad):
             self.first_bad = bad
+
+
+def _order(bad: BadFact) -> tuple[bytes, int]:
+    return (bad.stream or "").encode(), bad.version or 0
 
 
 _MISSING: Final = "a fact is missing before it, or it was put in"
 
 
-def _problem(row: FactRow, end: _End) -> str | None:
-    if row.version != end.version + 1:
-        return f"version {row.version} follows version {end.version}: {_MISSING}"
-    if row.previous_hash != end.hash:
+def problem_of(row: FactRow, version: int, last_hash: bytes) -> str | None:
+    """Return how a fact does not fit after a stream's fact of that version and hash, if so."""
+    if row.version != version + 1:
+        return f"version {row.version} follows version {version}: {_MISSING}"
+    if row.previous_hash != last_hash:
         return "it does not name the hash of the fact before it"
     values = canonical_values(
         stream=row.stream,

@@ -130,6 +130,13 @@ def open_manifest(content: bytes, keys: PublicKeys) -> Signed:
     return Signed(manifest, content)
 
 
+def decoded(content: bytes) -> Manifest:
+    """Return what a manifest says that was found to be signed and whole before."""
+    values = json.loads(content)
+    del values["signature"]
+    return msgspec.convert(values, Manifest)
+
+
 def _values(content: bytes) -> dict[str, Any]:
     try:
         values = json.loads(content)

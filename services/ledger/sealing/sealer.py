@@ -50,7 +50,7 @@ SEGMENTS_MAX: Final = 10_000
 CONNECT_SECONDS_MAX: Final = 10
 STATEMENT_SECONDS_MAX: Final = 120
 KEYS_NAME: Final = "keys.json"
-_KEYS_BYTES_MAX: Final = 1024 * 1024
+KEYS_BYTES_MAX: Final = 1024 * 1024
 _LOCK: Final = "tollgate.seal"
 
 
@@ -166,7 +166,7 @@ async def _kept(connection: asyncpg.Connection, number: int, keys: PublicKeys) -
 async def _publish_keys(place: Place, keys: PublicKeys, present: set[str]) -> None:
     """Put the public keys beside the segments; those that stand there already stay."""
     if KEYS_NAME in present:
-        kept = await asyncio.to_thread(place.read, KEYS_NAME, _KEYS_BYTES_MAX)
+        kept = await asyncio.to_thread(place.read, KEYS_NAME, KEYS_BYTES_MAX)
         known = PublicKeys.read(kept.decode())
         if (known | keys) == known:
             return
