@@ -84,7 +84,7 @@ async def give_lease(
            on conflict (build_id) do update
            set attempt = excluded.attempt, token_hash = excluded.token_hash,
                state_token_hash = excluded.state_token_hash, given_at = excluded.given_at,
-               heartbeat_at = excluded.heartbeat_at
+               heartbeat_at = excluded.heartbeat_at, taken_by = null
            where leases.taken_at is null and leases.attempt = excluded.attempt - 1
            returning true""",
         build_id,
@@ -97,18 +97,21 @@ async def give_lease(
     return bool(given)
 
 
-async def take(database: Database, lease: Lease, at: datetime) -> bool:
-    """Note that the runner came for the job; false where the lease is another's by now.
+async def take(database: Database, lease: Lease, *, runner: str, at: datetime) -> bool:
+    """Note that this runner came for the job; false where the lease, or the job, is another's.
 
-    It may come again, since it may not have got the answer.
+    It may come again, since it may not have got the answer. Another with the same tokens, as where
+    a message that asks for one was delivered twice, may not.
     """
     taken = await database.fetchval(
         """update leases
-           set taken_at = coalesce(taken_at, $3), heartbeat_at = greatest(heartbeat_at, $3)
-           where build_id = $1 and attempt = $2 returning true""",
+           set taken_at = coalesce(taken_at, $3), heartbeat_at = greatest(heartbeat_at, $3),
+               taken_by = $4
+           where build_id = $1 and attempt = $2 and coalesce(taken_by, $4) = $4 returning true""",
         lease.build_id,
         lease.attempt,
         at,
+        runner,
     )
     return bool(taken)
 

@@ -2,7 +2,7 @@
 
 | Call | Does |
 |---|---|
-| `GET job` | what to run, with which variables and bounds |
+| `GET job?runner=ID` | what to run, with which variables and bounds; to the first runner only |
 | `GET source` | the module's archive |
 | `POST heartbeat` | says that the runner lives; answers whether to stop |
 | `POST logs?offset=N` | text that begins at byte N; answers where the log goes on |
@@ -36,7 +36,7 @@ from services.deployer.handlers import ACTOR, EndBuild
 from services.deployer.keys import KeyErasedError, data_key
 from services.deployer.runner.job import Heartbeat, Job, LogEnd, Report
 from services.deployer.settings import DeployerSettings
-from services.deployer.terraform import find_terraform, resources_in
+from services.deployer.terraform import resources_in
 
 BODY_BYTES_MAX: Final = 64 * 1024**2
 LOG_PIECE_BYTES_MAX: Final = 1024**2
@@ -45,6 +45,7 @@ LOCK_LENGTH_MAX: Final = 20_000
 NO_STATE: Final = b""
 """What is kept where a state was deleted: a version like any other, so that none is ever lost."""
 _CODE: Final = re.compile(r"[A-Z][A-Z_]{0,62}")
+_RUNNER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LEASE: Final = web.RequestKey("lease", Lease)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -107,12 +108,17 @@ class BuildsApi:
     async def _job(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
         now = self._running.clock.now()
-        if not lease.running or not await builds.take(self._running.pool, lease, now):
+        runner = request.query.get("runner", "")
+        if _RUNNER.fullmatch(runner) is None:
+            return web.json_response({"error": "a runner has an id of its own"}, status=400)
+        if not lease.running or not await builds.take(
+            self._running.pool, lease, runner=runner, at=now
+        ):
             return _stale()
         key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
         variables = key.decrypt_json(lease.variables)
         job = Job(
-            program=find_terraform(self._settings.terraform),
+            program=self._settings.terraform,
             archive_digest=lease.archive_digest,
             archive_folder=lease.archive_folder,
             variables=variables,

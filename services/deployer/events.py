@@ -28,10 +28,15 @@ class Problem(Value, frozen=True, kw_only=True):
 
 
 class Source(Value, frozen=True, kw_only=True):
-    """The module's source, by content: an archive and the folder in it that Terraform runs in."""
+    """The module's source, by content: an archive and the folder in it that Terraform runs in.
+
+    `repository` and `commit` are where it was read from: to be told, never to be read again.
+    """
 
     archive_digest: str
     archive_folder: str
+    repository: str
+    commit: str
 
 
 class HoldRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="hold_requested"):

@@ -18,6 +18,8 @@ class ModuleVersion(msgspec.Struct, frozen=True, kw_only=True):
     definition: bytes
     archive_digest: str
     archive_folder: str
+    repository: str
+    commit: str
 
     def read(self) -> catalog.Definition:
         """Return the definition."""
@@ -58,6 +60,8 @@ def module_of(event: catalog.ModulePublished) -> Module:
             definition=event.definition.model_dump_json().encode(),
             archive_digest=event.archive_digest,
             archive_folder=event.archive_folder,
+            repository=event.repository,
+            commit=event.commit,
         ),
     )
 

@@ -1,7 +1,8 @@
 """Where the deployer is put together; nothing happens at import."""
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -11,6 +12,8 @@ from runtime.archive import open_archive_store
 from runtime.process import Running, Service
 from runtime.sealing import DataKey
 from services.deployer.builds_api import BuildsApi
+from services.deployer.cloud_executor import CloudBuildExecutor
+from services.deployer.executor import Executor
 from services.deployer.handlers import DeployerHandlers
 from services.deployer.isolation import first_build_user, prepare_work_folder
 from services.deployer.local_executor import LocalExecutor
@@ -72,7 +75,7 @@ async def _run_builds(
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.builds_host, settings.builds_port).start()
-        executor = await _executor(settings, _url(runner, settings))
+        executor, following = await _executor(running, settings, _url(runner, settings))
         scheduler = Scheduler(running, settings, executor, woken)
         reaper = Reaper(running, settings, executor, scheduler, master_key)
         try:
@@ -80,6 +83,8 @@ async def _run_builds(
                 group.create_task(scheduler.run())
                 group.create_task(relay_logs(running, logs_woken))
                 group.create_task(reaper.run())
+                for task in following:
+                    group.create_task(task)
         except asyncio.CancelledError:
             await executor.stop()
             raise
@@ -87,8 +92,28 @@ async def _run_builds(
         await runner.cleanup()
 
 
-async def _executor(settings: DeployerSettings, url: str) -> LocalExecutor:
-    """Return what runs builds, having said how it will."""
+async def _executor(
+    running: Running, settings: DeployerSettings, url: str
+) -> tuple[Executor, tuple[Coroutine[Any, Any, None], ...]]:
+    """Return what runs builds, having said how it will, and what must run for it to do so."""
+    if settings.executor == "local":
+        return await _local_executor(settings, url), ()
+    # Google's clients take 40 MiB of memory: only who uses them loads them.
+    from services.deployer.cloud_build import CloudBuild, Place
+
+    place = Place(
+        project=settings.google_project or "",
+        region=settings.cloud_build_region,
+        topic=settings.cloud_build_topic,
+        subscription=settings.cloud_build_subscription,
+        api_url=settings.cloud_build_url,
+    )
+    executor = CloudBuildExecutor(running, settings, await asyncio.to_thread(CloudBuild, place))
+    structlog.get_logger().info("builds.in_cloud_build", project=place.project, topic=place.topic)
+    return executor, (executor.follow(),)
+
+
+async def _local_executor(settings: DeployerSettings, url: str) -> LocalExecutor:
     log = structlog.get_logger()
     program = find_terraform(settings.terraform)
     if program is None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -53,6 +53,44 @@ class DeployerSettings(RuntimeSettings):
     log_bytes_max: Annotated[
         int, Field(ge=65_536, le=2**30, description="how much of a build's log is kept")
     ] = 16 * 1024**2
+
+    executor: Annotated[
+        Literal["local", "cloud_build"],
+        Field(description="where builds run: on this machine, or in Google Cloud Build"),
+    ] = "local"
+    builds_url: Annotated[
+        str | None, Field(description="where runners elsewhere reach the listener: https://…")
+    ] = None
+    runner_public_key: Annotated[
+        str | None, Field(description="X25519 public key as JWK: runners elsewhere have the other")
+    ] = None
+    google_project: Annotated[
+        str | None, Field(description="the Google Cloud project that builds run in")
+    ] = None
+    cloud_build_region: Annotated[str, Field(description="its region for builds")] = "global"
+    cloud_build_topic: Annotated[
+        str, Field(description="the Pub/Sub topic that the trigger listens to")
+    ] = "tollgate-builds"
+    cloud_build_subscription: Annotated[
+        str, Field(description="the subscription to the project's topic cloud-builds")
+    ] = "tollgate-cloud-builds"
+    cloud_build_url: Annotated[str, Field(description="Cloud Build's API")] = (
+        "https://cloudbuild.googleapis.com"
+    )
+    cloud_build_queue_seconds_max: Annotated[
+        float, Field(gt=0, le=86_400, description="how long a build may stand in its queue")
+    ] = 3_600.0
+    cloud_build_silence_seconds_max: Annotated[
+        float, Field(gt=0, le=3_600, description="it is asked where it notifies nothing so long")
+    ] = 60.0
+
+    @model_validator(mode="after")
+    def _cloud_build_has_what_it_needs(self) -> Self:
+        needed = ("google_project", "builds_url", "runner_public_key")
+        missing = [f"TOLLGATE_{name.upper()}" for name in needed if getattr(self, name) is None]
+        if self.executor == "cloud_build" and missing:
+            raise ValueError(f"the executor cloud_build needs {', '.join(missing)}")
+        return self
 
     @model_validator(mode="after")
     def _a_runner_stops_before_it_is_declared_dead(self) -> Self:

@@ -81,7 +81,12 @@ def _accepted(
         project=request.project,
         list_price=definition.credit_cost,
         premium=definition.require_credit_purchases,
-        source=Source(archive_digest=version.archive_digest, archive_folder=version.archive_folder),
+        source=Source(
+            archive_digest=version.archive_digest,
+            archive_folder=version.archive_folder,
+            repository=version.repository,
+            commit=version.commit,
+        ),
         variables=request.variables,
         terraform_variables=terraform_variables,
         sensitive=tuple(v.name for v in definition.variables if v.sensitive),

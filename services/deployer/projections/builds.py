@@ -70,14 +70,16 @@ async def _queue(
     request = fact.request
     await connection.execute(
         """insert into builds (build_id, deployment_id, user_id, action, status, archive_digest,
-                               archive_folder, variables, sensitive, queued_at)
-           values ($1, $2, $3, $4, 'QUEUED', $5, $6, $7, $8, $9)""",
+                               archive_folder, repository, commit, variables, sensitive, queued_at)
+           values ($1, $2, $3, $4, 'QUEUED', $5, $6, $7, $8, $9, $10, $11)""",
         fact.build_id,
         change.stream.partition("-")[2],
         fact.user_id,
         fact.action,
         request.source.archive_digest,
         request.source.archive_folder,
+        request.source.repository,
+        request.source.commit,
         request.terraform_variables,
         list(request.sensitive),
         change.at,

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from runtime.clock import monotonic_seconds
-from services.deployer import terraform
+from runtime.ids import new_id
 from services.deployer.runner.job import Heartbeat, Job, LogEnd, Order, Report, ReportStatus
 from services.deployer.runner.log_file import LogFile, Redactor
 from services.deployer.runner.reporting import (
@@ -57,7 +57,8 @@ async def carry_out(order: Order, reporter: Reporter) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     folder = Path(order.folder)
     try:
-        answer = await reporter.insist("GET", "job", worth_it=until(JOB_SECONDS_MAX))
+        path = f"job?runner={new_id()}"
+        answer = await reporter.insist("GET", path, worth_it=until(JOB_SECONDS_MAX))
         job = msgspec.json.decode(answer, type=Job)
         run = BuildRun(order, job, reporter)
         parked = folder / PARKED_STATE_FILE
@@ -136,8 +137,6 @@ class BuildRun:
         An apply that ended well has made everything, whatever it was told meanwhile: the build is
         a success.
         """
-        if self._job.program is None:
-            raise Failed("TERRAFORM_NOT_FOUND", terraform.NOT_FOUND, platform_fault=True)
         self._log.write("Fetching the module")
         await self._terraform.unpack(await self._source())
         for step in (self._terraform.init, self._terraform.apply):

@@ -25,7 +25,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner is to do, and within which bounds. `secrets` are to be hidden in all it says.
 
-    `program` is Terraform on the deployer's machine, or nothing where there is none.
+    `program` is the Terraform to run, by name or path; none: the one that is on the runner's PATH.
     """
 
     program: str | None

@@ -140,9 +140,10 @@ class TerraformBuild:
             program.kill()
 
     def _named(self) -> str:
-        if self._job.program is None:
+        program = terraform.find_terraform(self._job.program)
+        if program is None:
             raise Failed("TERRAFORM_NOT_FOUND", terraform.NOT_FOUND, platform_fault=True)
-        return self._job.program
+        return program
 
     async def _run(self, name: str, words: list[str], printed: list[str]) -> int:
         """Return the exit status of a command whose output is shown, its first lines kept too."""

@@ -46,6 +46,7 @@ class Build:
     async def says(self, method: str, path: str, **more: Any) -> tuple[int, bytes]:
         """Return the answer to what the runner says."""
         headers = {"Authorization": f"Bearer {more.pop('token', self.tokens.runner)}"}
+        path = "job?runner=by-hand" if path == "job" else path
         return await self._answer(method, path, headers=headers, **more)
 
     async def terraform(self, method: str, body: Any = None, **more: Any) -> tuple[int, bytes]:

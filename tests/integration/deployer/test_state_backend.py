@@ -99,6 +99,14 @@ class TestJobs:
         first = await build_given.says("GET", "job")
         assert await build_given.says("GET", "job") == first
 
+    async def test_another_runner_does_not_get_it_with_the_same_tokens(
+        self, build_given: Build
+    ) -> None:
+        """A message that asks for a runner may be delivered twice."""
+        assert (await build_given.says("GET", "job"))[0] == 200
+        assert (await build_given.says("GET", "job?runner=second"))[0] == 409
+        assert (await build_given.says("GET", "job"))[0] == 200
+
     async def test_the_source_is_what_was_published(self, build_given: Build) -> None:
         status, body = await build_given.says("GET", "source")
         assert (status, digest_of(body)) == (200, build_given.archive_digest)

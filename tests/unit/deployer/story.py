@@ -33,7 +33,12 @@ ACCEPTED = HoldRequested(
     project=None,
     list_price=50,
     premium=False,
-    source=Source(archive_digest="sha256:00", archive_folder="."),
+    source=Source(
+        archive_digest="sha256:00",
+        archive_folder=".",
+        repository="https://git.example.com/modules",
+        commit="c0ffee",
+    ),
     variables="ciphertext",
     terraform_variables="ciphertext with defaults",
     sensitive=("token",),
