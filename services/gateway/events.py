@@ -147,6 +147,30 @@ class SettingsState(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = msgspec.field(default_factory=Settings)
 
 
+# Pins: a user's own, and nobody else's business; so they are the gateway's, and never leave it.
+
+
+class ModulePinned(_Fact, frozen=True, tag="module_pinned"):
+    """The user wants this module before all others."""
+
+    module_id: str
+
+
+class ModuleUnpinned(_Fact, frozen=True, tag="module_unpinned"):
+    """The user wants this module before others no longer."""
+
+    module_id: str
+
+
+PinsFact = ModulePinned | ModuleUnpinned
+
+
+class Pins(msgspec.Struct, frozen=True):
+    """The modules that a user has pinned, in the order of their pinning."""
+
+    module_ids: tuple[str, ...] = ()
+
+
 # Requests. Each is the one fact of a stream of its own, `request-<request id>`.
 
 
@@ -183,6 +207,21 @@ class SyncAsked(_Asked, frozen=True, tag="sync_asked"):
     sealed_token: str | None
 
 
+class RatingAsked(_Asked, frozen=True, tag="rating_asked"):
+    """A deployment of the asker's shall have these stars."""
+
+    deployment_id: str
+    module_id: str
+    stars: int
+
+
+class FeatureAsked(_Asked, frozen=True, tag="feature_asked"):
+    """A module shall be put before others, or no longer."""
+
+    module_id: str
+    featured: bool
+
+
 class AwardAsked(_Asked, frozen=True, tag="award_asked"):
     """Credits shall be given for free."""
 
@@ -212,7 +251,14 @@ class PurchaseAsked(_Asked, frozen=True, tag="purchase_asked"):
 
 
 RequestFact = (
-    DeploymentAsked | CancelAsked | SyncAsked | AwardAsked | AdjustmentAsked | PurchaseAsked
+    DeploymentAsked
+    | CancelAsked
+    | SyncAsked
+    | RatingAsked
+    | FeatureAsked
+    | AwardAsked
+    | AdjustmentAsked
+    | PurchaseAsked
 )
 
 
@@ -229,6 +275,11 @@ SETTINGS_STREAM = "settings"
 def user_stream(user_id: str) -> str:
     """Return the name of a user's stream."""
     return f"user-{user_id}"
+
+
+def pins_stream(user_id: str) -> str:
+    """Return the name of the stream of a user's pins."""
+    return f"pins-{user_id}"
 
 
 def request_stream(request_id: str) -> str:

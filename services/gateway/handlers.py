@@ -14,6 +14,7 @@ from contracts.envelope import Envelope
 from contracts.ledger.v1 import CreditsPurchased
 from runtime.work import Command, Message, Needs, Work
 from services.gateway.account_rows import NewAccount, insert_account
+from services.gateway.decider.pins import PinModule, decide_pins
 from services.gateway.decider.requests import decide_request
 from services.gateway.decider.settings import ChangeSettings, EstablishSettings, decide_settings
 from services.gateway.decider.users import ChangeUser, Register, decide_admins, decide_user
@@ -23,6 +24,7 @@ from services.gateway.events import (
     Admins,
     DeploymentAsked,
     RequestFact,
+    pins_stream,
     request_stream,
     user_stream,
 )
@@ -65,6 +67,13 @@ class SetSettings(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetPin(Command):
+    """Have the actor pin a module, or no longer."""
+
+    pin: PinModule
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ask(Command):
     """Put a request; `data_key` is a new deployment's, wrapped."""
 
@@ -89,6 +98,8 @@ class GatewayHandlers:
                 return Needs(_user_streams(user_id, referrer))
             case SetSettings():
                 return Needs((SETTINGS_STREAM,), (PRICED,))
+            case SetPin(actor=user_id):
+                return Needs((pins_stream(user_id),))
             case Ask(request_id=request_id):
                 return Needs((request_stream(request_id),))
             case Envelope(data=CreditsPurchased()):
@@ -105,6 +116,9 @@ class GatewayHandlers:
                 self._decide_user(message.user_id, message.change, work)
             case SetSettings():
                 self._set(message, work)
+            case SetPin(actor=user_id, pin=pin):
+                stream = pins_stream(user_id)
+                work.append(stream, decide_pins(pin, work.state(stream)))
             case Ask():
                 self._ask(message, work)
             case Envelope():

@@ -13,6 +13,7 @@ from services.gateway.housekeeping import keep_house
 from services.gateway.projections.client_events import ClientEvents
 from services.gateway.projections.deployments import DEPLOYMENTS
 from services.gateway.projections.modules import MODULES
+from services.gateway.projections.pins import PINS
 from services.gateway.projections.requests import REQUESTS
 from services.gateway.projections.revenue import REVENUE
 from services.gateway.projections.settings import SETTINGS
@@ -50,6 +51,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             USERS,
             SETTINGS,
             MODULES,
+            PINS,
             SYNCS,
             WALLETS,
             DEPLOYMENTS,

@@ -7,6 +7,7 @@ from contracts.events import Event
 from contracts.gateway import v1
 from contracts.types import Credits
 from runtime.store import Recorded, StreamKind
+from services.gateway.decider.pins import evolve_pins
 from services.gateway.decider.requests import evolve_request
 from services.gateway.decider.settings import evolve_settings
 from services.gateway.decider.users import evolve_admins, evolve_user
@@ -17,7 +18,11 @@ from services.gateway.events import (
     AwardAsked,
     CancelAsked,
     DeploymentAsked,
+    FeatureAsked,
+    Pins,
+    PinsFact,
     PurchaseAsked,
+    RatingAsked,
     Request,
     RequestFact,
     SecretChanged,
@@ -66,6 +71,11 @@ def publish_user(record: Recorded[UserFact]) -> Sequence[Event]:
 
 def publish_admins(_: Recorded[AdminsFact]) -> Sequence[Event]:
     """Tell nobody: who is an admin follows from the users' own messages."""
+    return []
+
+
+def publish_pins(_: Recorded[PinsFact]) -> Sequence[Event]:
+    """Tell nobody: pins are their user's own."""
     return []
 
 
@@ -153,6 +163,17 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
                     sealed_token=fact.sealed_token,
                 )
             ]
+        case RatingAsked() as fact:
+            return [
+                v1.RatingRequested(
+                    **head,
+                    deployment_id=fact.deployment_id,
+                    module_id=fact.module_id,
+                    stars=fact.stars,
+                )
+            ]
+        case FeatureAsked(module_id=module_id, featured=featured):
+            return [v1.FeatureRequested(**head, module_id=module_id, featured=featured)]
         case AwardAsked() | AdjustmentAsked() | PurchaseAsked():
             return [_movement(record.fact, head)]
         case _:
@@ -194,6 +215,7 @@ def _id(record: Recorded[Any]) -> str:
 KINDS: Final = (
     StreamKind("user", UserFact, User, lambda _: User(), evolve_user, publish_user),
     StreamKind("admins", AdminsFact, Admins, lambda _: Admins(), evolve_admins, publish_admins),
+    StreamKind("pins", PinsFact, Pins, lambda _: Pins(), evolve_pins, publish_pins),
     StreamKind(
         "settings",
         SettingsFact,

@@ -19,6 +19,7 @@ from services.gateway.http import (
     events,
     health,
     logs,
+    marks,
     me,
     modules,
     openapi,
@@ -42,7 +43,7 @@ VERSION: Final = "1"
 _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
-    session, users, me, tokens, settings, modules, syncs, credits, quotes, deployments, logs,
+    session, users, me, tokens, settings, modules, marks, syncs, credits, quotes, deployments, logs,
     requests, events, revenue, openapi, health,
 )  # fmt: skip
 

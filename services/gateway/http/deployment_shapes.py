@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import structlog
+from pydantic import Field
 
 from contracts.types import BuildAction, JsonData
 from runtime.sealing import SealingError
@@ -119,7 +120,7 @@ class DeploymentOut(Output):
     outputs: dict[str, OutputValue] | None
     queue: Queue | None
     settlement: Settlement | None
-    rating: int | None
+    rating: Annotated[int, Field(ge=1, le=5)] | None
 
 
 def deployment_out(
@@ -149,7 +150,7 @@ def deployment_out(
         outputs=_outputs(gateway, row),
         queue=None if position is None else Queue(position=position, reason="WAITING_FOR_A_RUNNER"),
         settlement=None if hold is None else _settlement(hold),
-        rating=None,
+        rating=row["rating"],
     )
 
 

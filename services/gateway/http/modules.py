@@ -1,20 +1,24 @@
 """Modules: what can be deployed, and what it costs."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
+from pydantic import Field
 
 from contracts.catalog.v1 import Definition
 from contracts.credit_rules import gate_and_cost
-from contracts.types import JsonData
+from contracts.types import WHOLE_NUMBER_MAX, JsonData
 from services.gateway.credentials import Principal
+from services.gateway.gateway import Gateway
 from services.gateway.http.access import signed_in
 from services.gateway.http.parameters import (
     Asker,
     IdInPath,
     Search,
+    Tag,
     TheCursors,
     TheGateway,
     ThePaging,
@@ -23,7 +27,8 @@ from services.gateway.http.problems import ProblemError
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Output, Page, page
 from services.gateway.queries.modules import (
-    SORT_KEYS,
+    ORDERS,
+    Filters,
     Sort,
     list_modules,
     module_version,
@@ -31,6 +36,7 @@ from services.gateway.queries.modules import (
     visible_module,
 )
 from services.gateway.queries.settings import current_settings
+from services.gateway.stars import average
 
 router = resource("Modules")
 
@@ -40,7 +46,7 @@ Source = Literal["admin", "partner"]
 class Rating(Output):
     """What its users think of a module: no average where nobody has rated it."""
 
-    average: str | None
+    average: Annotated[str, Field(examples=["4.25"])] | None
     count: int
 
 
@@ -68,10 +74,11 @@ class ModuleCard(Output):
 
 
 class ValidationOut(Output):
-    """A rule that a value must meet, in HCL."""
+    """A rule that a value must meet, in HCL; whether it can be decided without Terraform."""
 
     condition: str
     message: str
+    decidable: bool
 
 
 class VariableOut(Output):
@@ -117,9 +124,14 @@ class VersionOut(Output):
 
 
 class Module(ModuleCard):
-    """A module, whole, in its latest version."""
+    """A module, whole, in its latest version or in the one that was asked for.
 
+    What a card has is always of the latest; `shown_version` is what the rest is of.
+    """
+
+    shown_version: int
     documentation: str | None
+    dependencies: list[str]
     variables: list[VariableOut]
     outputs: list[OutputOut]
     readme: str | None
@@ -139,30 +151,26 @@ async def modules(
     paging: ThePaging,
     source: Annotated[Source | None, Query()] = None,
     search: Search = None,
-    tag: Annotated[str | None, Query(max_length=200)] = None,
-    sort: Annotated[Sort, Query()] = "title",
+    tag: Tag = None,
+    pinned: Annotated[bool | None, Query()] = None,
+    sort: Annotated[Sort, Query()] = "standing",
 ) -> Page[ModuleCard]:
-    """List the modules that you may see and that can be deployed."""
-    scope = {
-        "list": "modules",
-        "user": asker.user_id,
-        "source": source,
-        "search": search,
-        "tag": tag,
-        "sort": sort,
-    }
-    sort_key = SORT_KEYS[sort]
-    key_type = {"title": str, "cost": int, "newest": datetime}[sort]
+    """List the modules that you may see and that can be deployed.
+
+    `standing` is: pinned by you, featured, most deployments, best rating, name. A search is for
+    every one of its words in name, title, description and tags; a word that is in none of them is
+    taken for a typo, and finds what is much like it.
+    """
+    filters = Filters(source, search, tag, pinned)
+    scope = {"list": "modules", "user": asker.user_id, "sort": sort, **asdict(filters)}
     async with gateway.connection() as connection:
         enabled = (await current_settings(connection)).settings.credits_enabled
         rows = await list_modules(
             connection,
             asker.user_id,
-            source=source,
-            search=search,
-            tag=tag,
+            filters,
             sort=sort,
-            after=cursors.read(scope, paging.cursor, (key_type, str)),
+            after=cursors.read(scope, paging.cursor, ORDERS[sort].types),
             limit=paging.limit + 1,
         )
     items, cursor = page(
@@ -170,7 +178,7 @@ async def modules(
         limit=paging.limit,
         cursors=cursors,
         scope=scope,
-        key=lambda row: (row[sort_key], row["id"]),
+        key=lambda row: row["place"],
         item=lambda row: ModuleCard(**_card(row, asker, credits_enabled=enabled)),
     )
     return Page(items=items, next_cursor=cursor)
@@ -178,21 +186,38 @@ async def modules(
 
 @router.get("/api/modules/{module_id}")
 @signed_in
-async def module(module_id: IdInPath, gateway: TheGateway, asker: Asker) -> Module:
+async def module(
+    module_id: IdInPath,
+    gateway: TheGateway,
+    asker: Asker,
+    version: Annotated[
+        int | None, Query(ge=1, le=WHOLE_NUMBER_MAX, description="Another than the latest.")
+    ] = None,
+) -> Module:
     """Read a module; one that was withdrawn says so, and can no longer be deployed."""
+    return await shown_module(gateway, asker, module_id, version)
+
+
+async def shown_module(
+    gateway: Gateway, asker: Principal, module_id: str, number: int | None = None
+) -> Module:
+    """Return a module that the asker may see, in its latest version or another; else a 404."""
     async with gateway.connection() as connection:
         row = await visible_module(connection, asker.user_id, module_id)
-        version = (
-            None if row is None else await module_version(connection, module_id, row["version"])
-        )
-        if row is None or version is None:
+        if row is None:
             raise ProblemError("UNKNOWN_MODULE", f"there is no module {module_id}")
+        version = await module_version(connection, module_id, number or row["version"])
+        if version is None:
+            detail = f"{row['title']} has no version {number}"
+            raise ProblemError("UNKNOWN_MODULE_VERSION", detail)
         versions = await versions_of(connection, module_id)
         enabled = (await current_settings(connection)).settings.credits_enabled
     definition: Definition = version["definition"]
     return Module(
         **_card(row, asker, credits_enabled=enabled),
+        shown_version=version["version"],
         documentation=definition.documentation,
+        dependencies=list(definition.dependencies),
         variables=_variables(definition),
         outputs=[OutputOut(**each.model_dump()) for each in definition.outputs],
         readme=definition.readme,
@@ -213,14 +238,15 @@ def _card(row: Mapping[str, Any], asker: Principal, *, credits_enabled: bool) ->
     same = (
         *("id", "name", "title", "description", "source", "partner_id", "partner_name"),
         *("version", "credit_cost", "public_access", "tags", "deployment_count"),
+        *("pinned", "featured"),
     )
     return {
         **{name: row[name] for name in same},
         "your_cost": your_cost,
         "require_credit_purchases": row["premium"],
-        "rating": Rating(average=None, count=0),
-        "pinned": False,
-        "featured": False,
+        "rating": Rating(
+            average=average(row["rating_sum"], row["rating_count"]), count=row["rating_count"]
+        ),
         "withdrawn": row["withdrawn_at"] is not None,
     }
 
@@ -238,7 +264,9 @@ def _variables(definition: Definition) -> list[VariableOut]:
             nullable=each.nullable,
             options=list(each.options),
             validations=[
-                ValidationOut(condition=rule.condition, message=rule.message)
+                ValidationOut(
+                    condition=rule.condition, message=rule.message, decidable=rule.decidable
+                )
                 for rule in each.validations
             ],
             group=each.group,

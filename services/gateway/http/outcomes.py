@@ -53,13 +53,16 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     """Return what came of a request that was done, as the call that put it answers."""
     from services.gateway.http.credits import line_shown, lot_shown
     from services.gateway.http.deployments import created_deployment, shown_deployment
+    from services.gateway.http.modules import shown_module
     from services.gateway.http.syncs import shown_sync
 
     match answer.kind:
         case "deployment":
             return await created_deployment(gateway, answer.resource_id)
-        case "cancel":
+        case "cancel" | "rating":
             return await shown_deployment(gateway, asker, answer.resource_id)
+        case "feature":
+            return await shown_module(gateway, asker, answer.resource_id)
         case "award" | "purchase":
             return await lot_shown(gateway, answer.resource_id)
         case "adjustment":

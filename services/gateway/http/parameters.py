@@ -70,7 +70,12 @@ ThePaging = Annotated[Paging, Depends(_paging)]
 
 IdInPath = Annotated[str, Path(pattern=_ID, description="An opaque id.")]
 IdInQuery = Annotated[str | None, Query(pattern=_ID)]
-Search = Annotated[str | None, Query(min_length=1, max_length=200, description="Text to look for.")]
+_TEXT: Final = r"^[^\x00]*$"
+Search = Annotated[
+    str | None,
+    Query(min_length=1, max_length=200, pattern=_TEXT, description="Text to look for."),
+]
+Tag = Annotated[str | None, Query(max_length=200, pattern=_TEXT)]
 Moment = Annotated[
     str | None,
     Query(

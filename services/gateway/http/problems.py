@@ -46,6 +46,8 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "EMAIL_TAKEN": (409, "The e-mail address has an account"),
     "LAST_ADMIN": (409, "The last admin stays"),
     "MODULE_WITHDRAWN": (409, "The module is withdrawn"),
+    "DEPLOYMENT_NOT_SUCCEEDED": (409, "The deployment has not succeeded"),
+    "TOO_MANY_PINS": (409, "Too many modules are pinned"),
     "ILLEGAL_TRANSITION": (409, "Not possible in the present state"),
     "CURRENCY_FIXED": (409, "The currency is fixed"),
     "NO_REPOSITORY": (409, "No repository is set"),

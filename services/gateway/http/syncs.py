@@ -57,7 +57,10 @@ class SyncChange(Output):
 
 
 class ModuleReport(Output):
-    """How one directory of the repository fared."""
+    """How one directory of the repository fared.
+
+    `live_deployments` is how many deployments of the module owned resources when the sync began.
+    """
 
     path: str
     name: str
@@ -66,6 +69,7 @@ class ModuleReport(Output):
     version: int | None
     problems: list[ProblemOut]
     changes: list[SyncChange]
+    live_deployments: int
 
 
 class Sync(Output):
@@ -172,7 +176,10 @@ async def _repository(
 
 
 def _sync(row: Any) -> Sync:
-    reports = [{**report, "version": report["module_version"]} for report in row["modules"]]
+    reports = [
+        {"live_deployments": 0, **report, "version": report["module_version"]}
+        for report in row["modules"]
+    ]
     for report in reports:
         del report["module_version"]
     return Sync(**{**row, "modules": reports})

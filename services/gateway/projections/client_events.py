@@ -12,7 +12,15 @@ from typing import Any, Final
 
 import asyncpg
 
-from contracts.catalog.v1 import ModulePublished, ModuleUpdated, ModuleWithdrawn, SyncFinished
+from contracts.catalog.v1 import (
+    ModuleFeatured,
+    ModulePublished,
+    ModuleRated,
+    ModuleUnfeatured,
+    ModuleUpdated,
+    ModuleWithdrawn,
+    SyncFinished,
+)
 from contracts.deployer.v1 import BuildEvent, DeploymentEvent, DeploymentFailed, DeploymentQueued
 from contracts.envelope import Envelope
 from contracts.ledger.v1 import HoldRefused, WalletEvent
@@ -27,6 +35,7 @@ from services.gateway.events import (
 )
 from services.gateway.projections.deployments import status_of
 from services.gateway.projections.statements import id_in
+from services.gateway.stars import average
 from services.gateway.times import rfc_3339
 
 _LOCK: Final = "select pg_advisory_xact_lock(hashtext('tollgate.client_events'))"
@@ -118,6 +127,21 @@ def client_events(change: Change) -> Iterator[ClientEvent]:
             yield _module(change, event)
         case ModuleWithdrawn(module_id=module_id, withdrawn_at=at):
             data = {"id": module_id, "change": "WITHDRAWN", "at": rfc_3339(at)}
+            yield ClientEvent("module", data, module_id=module_id)
+        case ModuleRated() as event:
+            rated: dict[str, Any] = {
+                "id": event.module_id,
+                "change": "RATED",
+                "rating": {
+                    "average": average(event.rating_sum, event.rating_count),
+                    "count": event.rating_count,
+                },
+                "at": rfc_3339(event.rated_at),
+            }
+            yield ClientEvent("module", rated, module_id=event.module_id)
+        case ModuleFeatured(module_id=module_id) | ModuleUnfeatured(module_id=module_id):
+            told = "FEATURED" if isinstance(change.data, ModuleFeatured) else "UNFEATURED"
+            data = {"id": module_id, "change": told, "at": rfc_3339(change.time)}
             yield ClientEvent("module", data, module_id=module_id)
         case SyncFinished() as event:
             data = {"id": event.sync_id, "scope": event.scope, "status": event.status}

@@ -88,7 +88,6 @@ def _queued(change: Envelope[DeploymentEvent], event: DeploymentQueued) -> Itera
         _STATUS,
         (event.deployment_id, change.sequence, "QUEUED", event.build_id, event.created_at),
     )
-    yield _COUNTED, ("module", event.module_id)
     yield _COUNTED, ("user", event.user_id)
 
 

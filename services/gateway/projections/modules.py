@@ -1,24 +1,34 @@
-"""Modules as they are now, and every version there was."""
+"""Modules as they are now, every version there was, and how they stand with their users."""
 
 import json
 from collections.abc import Iterator
 
-from contracts.catalog.v1 import ModulePublished, ModuleUpdated, ModuleWithdrawn
+from contracts.catalog.v1 import (
+    Definition,
+    ModuleFeatured,
+    ModulePublished,
+    ModuleRated,
+    ModuleUnfeatured,
+    ModuleUpdated,
+    ModuleWithdrawn,
+)
+from contracts.deployer.v1 import DeploymentQueued, DeploymentSucceeded
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement, told
 
 _PUBLISHED = """
     insert into modules (module_id, source, partner_id, version, name, title, description,
                          documentation, tags, credit_cost, premium, public_access, published_at,
-                         updated_at, withdrawn_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, null)
+                         updated_at, withdrawn_at, search_text, deployment_count)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, null, $14,
+            (select count(*) from module_deployments where module_id = $1 and succeeded))
     on conflict (module_id) do update
     set source = excluded.source, partner_id = excluded.partner_id, version = excluded.version,
         name = excluded.name, title = excluded.title, description = excluded.description,
         documentation = excluded.documentation, tags = excluded.tags,
         credit_cost = excluded.credit_cost, premium = excluded.premium,
         public_access = excluded.public_access, updated_at = excluded.updated_at,
-        withdrawn_at = null
+        withdrawn_at = null, search_text = excluded.search_text
     where modules.version < excluded.version"""
 _VERSION = """
     insert into module_versions (module_id, version, definition, repository, path, commit_id,
@@ -26,6 +36,20 @@ _VERSION = """
     values ($1, $2, $3, $4, $5, $6, $7, $8)
     on conflict (module_id, version) do nothing"""
 _WITHDRAWN = "update modules set withdrawn_at = $2 where module_id = $1"
+_RATED = "update modules set rating_sum = $2, rating_count = $3 where module_id = $1"
+_STARS = """
+    insert into ratings (deployment_id, stars, rated_at) values ($1, $2, $3)
+    on conflict (deployment_id) do update
+    set stars = excluded.stars, rated_at = excluded.rated_at"""
+_FEATURED = "update modules set featured = $2 where module_id = $1"
+_DEPLOYED = """
+    insert into module_deployments (deployment_id, module_id, succeeded) values ($1, $2, false)
+    on conflict (deployment_id) do nothing"""
+_SUCCEEDED = """
+    with first as (update module_deployments set succeeded = true
+                   where deployment_id = $1 and not succeeded returning module_id)
+    update modules set deployment_count = deployment_count + 1
+    from first where modules.module_id = first.module_id"""
 
 
 def _statements(change: Change) -> Iterator[Statement]:
@@ -34,6 +58,18 @@ def _statements(change: Change) -> Iterator[Statement]:
             yield from _published(event)
         case ModuleWithdrawn(module_id=module_id, withdrawn_at=withdrawn_at):
             yield _WITHDRAWN, (module_id, withdrawn_at)
+        case ModuleRated() as event:
+            yield _RATED, (event.module_id, event.rating_sum, event.rating_count)
+            yield _STARS, (event.deployment_id, event.stars, event.rated_at)
+        case ModuleFeatured(module_id=module_id):
+            yield _FEATURED, (module_id, True)
+        case ModuleUnfeatured(module_id=module_id):
+            yield _FEATURED, (module_id, False)
+        case DeploymentQueued(deployment_id=deployment_id, module_id=module_id):
+            yield _DEPLOYED, (deployment_id, module_id)
+        case DeploymentSucceeded(deployment_id=deployment_id, action=action):
+            if action != "DESTROY":
+                yield _SUCCEEDED, (deployment_id,)
         case _:
             return
 
@@ -56,6 +92,7 @@ def _published(event: ModulePublished) -> Iterator[Statement]:
             definition.require_credit_purchases,
             definition.public_access,
             event.published_at,
+            search_text(definition),
         ),
     )
     changes = event.changes if isinstance(event, ModuleUpdated) else ()
@@ -72,6 +109,12 @@ def _published(event: ModulePublished) -> Iterator[Statement]:
             json.dumps([each.model_dump() for each in changes]),
         ),
     )
+
+
+def search_text(definition: Definition) -> str:
+    """Return what a module is found by: name, title, description and tags."""
+    words = (definition.name, definition.title, definition.description, *definition.tags)
+    return " ".join(words).lower()
 
 
 MODULES = SqlProjection("modules", _statements)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts.catalog.v1 import SyncFinished
+from contracts.catalog.v1 import ModuleFeatured, ModuleRated, ModuleUnfeatured, SyncFinished
 from contracts.deployer.v1 import (
     DeploymentCancelled,
     DeploymentFailed,
@@ -27,7 +27,9 @@ from services.gateway.events import (
     AwardAsked,
     CancelAsked,
     DeploymentAsked,
+    FeatureAsked,
     PurchaseAsked,
+    RatingAsked,
     SyncAsked,
 )
 from services.gateway.projections.statements import SqlProjection, Statement, id_in
@@ -79,6 +81,10 @@ def _asked(fact: Any) -> str | None:
             return "cancel"
         case SyncAsked():
             return "sync"
+        case RatingAsked():
+            return "rating"
+        case FeatureAsked():
+            return "feature"
         case AwardAsked():
             return "award"
         case AdjustmentAsked():
@@ -98,6 +104,10 @@ def _resource(fact: Any, request_id: str) -> str:
             return deployment_id
         case SyncAsked(sync_id=sync_id):
             return sync_id
+        case RatingAsked(deployment_id=deployment_id):
+            return deployment_id
+        case FeatureAsked(module_id=module_id):
+            return module_id
         case _:
             return request_id
 
@@ -115,6 +125,10 @@ def _answer(change: Envelope[Any]) -> tuple[str, str] | None:
             return "adjustment", change.id
         case SyncFinished(sync_id=sync_id):
             return "sync", sync_id
+        case ModuleRated(deployment_id=deployment_id):
+            return "rating", deployment_id
+        case ModuleFeatured(module_id=module_id) | ModuleUnfeatured(module_id=module_id):
+            return "feature", module_id
         case _:
             return None
 

@@ -10,8 +10,9 @@ _DEPLOYMENT = """
     select d.deployment_id as id, d.user_id, d.module_id, d.module_name,
            d.module_version as version, d.partner_id, d.project, d.variables, d.credit_cost,
            d.awarded_part, d.purchased_part, d.status, d.owns_resources, d.error, d.outputs,
-           d.created_at, d.updated_at, k.wrapped as data_key
-    from deployments d left join data_keys k on k.id = d.deployment_id"""
+           d.created_at, d.updated_at, k.wrapped as data_key, r.stars as rating
+    from deployments d left join data_keys k on k.id = d.deployment_id
+    left join ratings r using (deployment_id)"""
 
 
 async def deployment_by_id(connection: Connection, deployment_id: str) -> dict[str, Any] | None:

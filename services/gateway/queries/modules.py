@@ -1,65 +1,184 @@
-"""Modules that somebody may see: the platform's, the public ones, and a partner's own."""
+"""Modules that somebody may see: the platform's, the public ones, and a partner's own.
+
+A list of modules is in the order of a tuple of keys, the last of which is the module's id: so that
+the last item's keys are the place where the next page begins, whatever was put in before.
+"""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from contracts.catalog.v1 import Definition
 from runtime.connection import Connection
 
-Sort = Literal["title", "newest", "cost"]
+Sort = Literal["standing", "relevance", "name", "title", "newest", "cost", "deployments", "rating"]
 
 _CARD: Final = """
     select m.module_id as id, m.source, m.partner_id, p.name as partner_name, m.version, m.name,
            m.title, m.description, m.documentation, m.tags, m.credit_cost, m.premium,
-           m.public_access, m.updated_at, m.withdrawn_at,
-           coalesce(c.deployments, 0) as deployment_count
+           m.public_access, m.updated_at, m.withdrawn_at, m.deployment_count, m.rating_sum,
+           m.rating_count, m.featured, n.module_id is not null as pinned"""
+_FROM: Final = """
     from modules m
     left join accounts p on p.user_id = m.partner_id
-    left join deployment_counts c on c.kind = 'module' and c.key = m.module_id"""
+    left join pins n on n.user_id = $1 and n.module_id = m.module_id"""
 _VISIBLE: Final = "(m.source = 'admin' or m.public_access or m.partner_id = $1)"
-_ORDER: Final[dict[str, tuple[str, str]]] = {
-    "title": ("(m.title, m.module_id) > ($6::text, $7)", "m.title, m.module_id"),
-    "cost": ("(m.credit_cost, m.module_id) > ($6::bigint, $7)", "m.credit_cost, m.module_id"),
-    "newest": (
-        "(m.updated_at, m.module_id) < ($6::timestamptz, $7)",
-        "m.updated_at desc, m.module_id desc",
+
+WORDS_MAX: Final = 8
+"""A search is for all of its words; more than these are not looked at."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of modules: SQL expressions with their types, and whether the greatest is first.
+
+    `pinned_first`: what the viewer has pinned comes before all else.
+    """
+
+    keys: tuple[tuple[str, type], ...]
+    descending: bool = False
+    pinned_first: bool = False
+
+    @property
+    def types(self) -> tuple[type, ...]:
+        """The types of a place in the order."""
+        return (*((bool,) if self.pinned_first else ()), *(kind for _, kind in self.keys))
+
+
+_ID: Final = ("m.module_id", str)
+_RELEVANCE: Final = """(1000 * greatest(word_similarity({search}, lower(m.title)),
+                                        word_similarity({search}, m.name)))::bigint"""
+ORDERS: Final[dict[Sort, Order]] = {
+    # These are the expressions of the index `modules_by_standing`.
+    "standing": Order(
+        (
+            ("(not m.featured)", bool),
+            ("(-m.deployment_count)", int),
+            ("(-m.rating_milli)", int),
+            ("m.name", str),
+            _ID,
+        ),
+        pinned_first=True,
     ),
+    "relevance": Order(
+        (
+            (_RELEVANCE, int),
+            ("m.deployment_count", int),
+            _ID,
+        ),
+        descending=True,
+    ),
+    "name": Order((("m.name", str), _ID)),
+    "title": Order((("m.title", str), _ID)),
+    "cost": Order((("m.credit_cost", int), _ID)),
+    "newest": Order((("m.updated_at", datetime), _ID), descending=True),
+    "deployments": Order((("m.deployment_count", int), _ID), descending=True),
+    "rating": Order((("m.rating_milli", int), ("m.rating_count", int), _ID), descending=True),
 }
-SORT_KEYS: Final = {"title": "title", "cost": "credit_cost", "newest": "updated_at"}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which modules are listed; what is None is not asked for."""
+
+    source: str | None = None
+    search: str | None = None
+    tag: str | None = None
+    pinned: bool | None = None
 
 
 async def list_modules(
     connection: Connection,
     viewer: str,
+    filters: Filters,
     *,
-    source: str | None,
-    search: str | None,
-    tag: str | None,
     sort: Sort,
-    after: tuple[Any, str] | None,
+    after: tuple[Any, ...] | None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Return the modules that can be deployed and that the viewer may see, in order."""
-    beyond, order = _ORDER[sort]
+    """Return the modules that can be deployed and that the viewer may see, in order.
+
+    Each has its `place` in the order, which is what `after` takes.
+    """
+    order = ORDERS[sort]
+    if not order.pinned_first:
+        return await _part(connection, viewer, filters, order, after=after, limit=limit)
+    rows: list[dict[str, Any]] = []
+    # Two parts, since whether it is pinned differs by viewer and so is in no index.
+    for unpinned in (False, True):
+        if filters.pinned is unpinned or (after is not None and after[0] > unpinned):
+            continue
+        begun = after is not None and after[0] == unpinned
+        part = Filters(filters.source, filters.search, filters.tag, pinned=not unpinned)
+        found = await _part(
+            connection,
+            viewer,
+            part,
+            order,
+            after=after[1:] if begun and after is not None else None,
+            limit=limit - len(rows),
+        )
+        rows += [{**row, "place": (unpinned, *row["place"])} for row in found]
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+async def _part(
+    connection: Connection,
+    viewer: str,
+    filters: Filters,
+    order: Order,
+    *,
+    after: tuple[Any, ...] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    values: list[Any] = [viewer]
+
+    def given(value: Any, kind: str) -> str:
+        values.append(value)
+        return f"${len(values)}::{kind}"
+
+    conditions = [_VISIBLE, "m.withdrawn_at is null", *_conditions(filters, given)]
+    by_relevance = any("{search}" in key for key, _ in order.keys)
+    search = given((filters.search or "").lower(), "text") if by_relevance else ""
+    keys = [key.format(search=search) for key, _ in order.keys]
+    if after is not None:
+        kinds = [_SQL_TYPES[kind] for _, kind in order.keys]
+        places = [given(value, kind) for value, kind in zip(after, kinds, strict=True)]
+        beyond = "<" if order.descending else ">"
+        conditions.append(f"({', '.join(keys)}) {beyond} ({', '.join(places)})")
+    way = " desc" if order.descending else ""
     rows = await connection.fetch(
-        f"""{_CARD}
-        where {_VISIBLE} and m.withdrawn_at is null
-          and ($2::text is null or m.source = $2)
-          and ($3::text is null or position(lower($3) in lower(m.title)) > 0
-               or position(lower($3) in lower(m.name)) > 0
-               or position(lower($3) in lower(m.description)) > 0)
-          and ($4::text is null or $4 = any (m.tags))
-          and (not $5::boolean or {beyond})
-        order by {order} limit $8""",
-        viewer,
-        source,
-        search,
-        tag,
-        after is not None,
-        *(after or (None, None)),
-        limit,
+        f"""{_CARD}, {", ".join(f"{key} as key_{i}" for i, key in enumerate(keys))} {_FROM}
+        where {" and ".join(conditions)}
+        order by {", ".join(f"{key}{way}" for key in keys)} limit {given(limit, "bigint")}""",
+        *values,
     )
-    return [dict(row) for row in rows]
+    return [
+        {**dict(row), "place": tuple(row[f"key_{i}"] for i in range(len(keys)))} for row in rows
+    ]
+
+
+_SQL_TYPES: Final[dict[type, str]] = {
+    bool: "boolean", int: "bigint", str: "text", datetime: "timestamptz",
+}  # fmt: skip
+
+
+def _conditions(filters: Filters, given: Callable[[Any, str], str]) -> list[str]:
+    found = []
+    if filters.source is not None:
+        found.append(f"m.source = {given(filters.source, 'text')}")
+    if filters.tag is not None:
+        found.append(f"m.tags @> array[{given(filters.tag, 'text')}]")
+    if filters.pinned is not None:
+        found.append("n.module_id is not null" if filters.pinned else "n.module_id is null")
+    words = (filters.search or "").lower().split()[:WORDS_MAX]
+    return found + [
+        f"m.module_id in (select modules_matching($1, {given(word, 'text')}))" for word in words
+    ]
 
 
 async def visible_module(
@@ -67,7 +186,7 @@ async def visible_module(
 ) -> dict[str, Any] | None:
     """Return a module that the viewer may see, withdrawn or not; else nothing."""
     row = await connection.fetchrow(
-        f"{_CARD} where {_VISIBLE} and m.module_id = $2", viewer, module_id
+        f"{_CARD} {_FROM} where {_VISIBLE} and m.module_id = $2", viewer, module_id
     )
     return None if row is None else dict(row)
 

@@ -9,8 +9,13 @@ from tests.support.environment import Database
 
 
 @pytest_asyncio.fixture
-async def api(database_for: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Api]:
+async def gateway_database(database_for: Callable[[str], Awaitable[Database]]) -> Database:
+    """Give the database of the test's gateway."""
+    return await database_for("gateway")
+
+
+@pytest_asyncio.fixture
+async def api(gateway_database: Database) -> AsyncIterator[Api]:
     """Give a gateway that serves HTTP, on a database of the test's own."""
-    database = await database_for("gateway")
-    async with running_api(database) as running:
+    async with running_api(gateway_database) as running:
         yield running

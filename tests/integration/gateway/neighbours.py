@@ -45,6 +45,7 @@ def published(
     module_id: str = "m-1",
     *,
     title: str = "Website",
+    description: str | None = None,
     cost: int = 50,
     premium: bool = False,
     partner_id: str | None = None,
@@ -66,7 +67,7 @@ def published(
         definition=catalog.Definition(
             name=title.lower().replace(" ", "-"),
             title=title,
-            description=f"{title}, ready to use.",
+            description=description or f"{title}, ready to use.",
             credit_cost=Credits(cost),
             require_credit_purchases=premium,
             public_access=public,
@@ -84,6 +85,50 @@ def published(
         **changes,
     )
     return event
+
+
+async def rates(
+    api: Api,
+    person: Person,
+    deployment_id: str,
+    stars: int,
+    *,
+    total: tuple[int, int],
+    module_id: str = "m-1",
+    before: int = 0,
+) -> None:
+    """Have somebody rate a deployment, and the catalogue count it: `total` is (sum, count)."""
+    import asyncio
+
+    path = f"/api/deployments/{deployment_id}/rating"
+    asking = asyncio.create_task(person.asks("PUT", path, {"stars": stars}))
+    request = await api.asked(gateway.RatingRequested, after=before)
+    await api.tells(
+        f"module-{module_id}",
+        catalog.ModuleRated(
+            module_id=module_id,
+            deployment_id=request.data.deployment_id,
+            stars=request.data.stars,
+            rating_sum=total[0],
+            rating_count=total[1],
+            rated_at=NOON,
+        ),
+        correlation_id=request.correlationid,
+    )
+    answer = await asking
+    assert answer.status_code == 204, answer.text
+
+
+async def features(api: Api, admin: Person, module_id: str = "m-1", *, before: int = 0) -> None:
+    """Have an admin feature a module, and the catalogue do so."""
+    import asyncio
+
+    asking = asyncio.create_task(admin.asks("PUT", f"/api/modules/{module_id}/featured"))
+    request = await api.asked(gateway.FeatureRequested, after=before)
+    event = catalog.ModuleFeatured(module_id=module_id, featured_at=NOON)
+    await api.tells(f"module-{module_id}", event, correlation_id=request.correlationid)
+    answer = await asking
+    assert answer.status_code == 204, answer.text
 
 
 async def publishes(api: Api, module_id: str = "m-1", **values: Any) -> str:

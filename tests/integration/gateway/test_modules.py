@@ -154,6 +154,7 @@ async def test_a_sync_runs_until_the_catalogue_says_how_it_went(api: Api) -> Non
             "version": None,
             "problems": [{"file": "module.yaml", "line": 3, "message": "no price"}],
             "changes": [],
+            "live_deployments": 0,
         }
     ]
     assert [s["id"] for s in (await admin.gets("/api/syncs"))["items"]] == [sync["id"]]

@@ -15,13 +15,21 @@ from runtime.store import Recorded
 from services.gateway.main import build
 from services.gateway.publishing import KINDS
 from tests.integration.gateway.api import Api
-from tests.integration.gateway.neighbours import NOON, deploys, earns, publishes
+from tests.integration.gateway.neighbours import (
+    NOON,
+    deploys,
+    earns,
+    features,
+    publishes,
+    rates,
+)
 from tests.integration.gateway.wallets import Ledger, awarded_slice, purchased_slice
 
 READ_MODELS: Final = (
     *("users", "settings", "settings_secrets", "modules", "module_versions", "syncs", "wallets"),
     *("lots", "credit_history", "holds", "deployments", "deployment_statuses", "builds"),
     *("deployment_counts", "revenue_lines", "revenue_shares", "requests"),
+    *("pins", "ratings", "module_deployments"),
 )
 FACTS: Final = {kind.name: kind.facts for kind in KINDS}
 
@@ -63,8 +71,13 @@ async def a_busy_day(api: Api) -> None:
             await wallet.releases(hold)
         else:
             await deployer.succeeds({})
+            await rates(api, ada, deployer.asked.deployment_id, 4, total=(4, 1))
             await wallet.settles(hold)
             await earns(api, hold, true_revenue=1_000, partner_share=300)
+    await features(api, admin)
+    for module_id in ("m-1", "m-2"):
+        await ada.asks("PUT", f"/api/modules/{module_id}/pin")
+    await ada.asks("DELETE", "/api/modules/m-2/pin")
     await wallet.expires(awarded_slice(awarded, 10, 20, 30))
     await wallet.adjusts(awarded_slice(awarded, 20, 25, 30))
 

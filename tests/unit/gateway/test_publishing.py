@@ -19,7 +19,9 @@ from services.gateway.events import (
     CancelAsked,
     CreditBundle,
     DeploymentAsked,
+    FeatureAsked,
     PurchaseAsked,
+    RatingAsked,
     Request,
     RequestFact,
     SecretChanged,
@@ -71,6 +73,8 @@ REQUESTS: list[Any] = [
         branch="main",
         sealed_token=SEALED,
     ),
+    RatingAsked(expires_at=NOON, deployment_id="d-1", module_id="m-1", stars=4),
+    FeatureAsked(expires_at=NOON, module_id="m-1", featured=True),
     AwardAsked(
         expires_at=NOON,
         user_id="ada",
