@@ -69,6 +69,11 @@ class DataDirectory:
         return self.path / "archive"
 
     @property
+    def stripe_fake(self) -> Path:
+        """What the fake of Stripe keeps."""
+        return self.path / "stripe" / "fake.sqlite"
+
+    @property
     def segments(self) -> Path:
         """What the ledger sealed."""
         return self.path / "segments"

@@ -17,7 +17,9 @@ from runtime.migrate import service_role
 from services.settings_of import variables
 from services.wiring import TOPOLOGY
 
-SERVERS: Final = ("postgres", "nats")
+SERVERS: Final = ("postgres", "nats", "stripe")
+STRIPE_KEY: Final = "TOLLGATE_STRIPE_API_KEY"
+"""Where our own environment has one, purchases go to Stripe itself and the fake stays away."""
 BUILDS: Final = "builds"
 """The deployer's second listener, for builds only."""
 
@@ -78,6 +80,32 @@ class Environment:
     def admin_dsn(self, service: str | None = None) -> str:
         """Return how the administrator connects, to a service's database or to none of them."""
         return self.postgres().dsn("postgres" if service is None else service_role(service))
+
+    @property
+    def fakes_stripe(self) -> bool:
+        """Whether purchases go to the fake of Stripe."""
+        return STRIPE_KEY not in os.environ and f"{STRIPE_KEY}_FILE" not in os.environ
+
+    @property
+    def stripe_url(self) -> str | None:
+        """Where the fake of Stripe is, if it is used."""
+        return self.health_url("stripe") if self.fakes_stripe else None
+
+    def stripe_program(self) -> Program:
+        """Return what runs the fake of Stripe."""
+        told = {
+            "STRIPE_FAKE_PORT": str(self.ports["stripe"]),
+            "STRIPE_FAKE_FILE": str(self.directory.stripe_fake.resolve()),
+            "STRIPE_FAKE_API_KEY": self.secrets.stripe_api_key,
+            "STRIPE_FAKE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
+            "STRIPE_FAKE_WEBHOOK_URL": f"{self.health_url('gateway')}/api/hooks/stripe",
+        }
+        return Program(
+            name="stripe",
+            arguments=(sys.executable, "-m", "devkit.stripe_fake"),
+            environment={**inherited_environment(), **told},
+            log=self.directory.log("stripe"),
+        )
 
     def service_program(self, service: str) -> Program:
         """Return what runs a service, with an environment of its own settings only."""

@@ -27,6 +27,8 @@ class Secrets:
     sealing_private: dict[str, str]
     sealing_public: dict[str, str]
     signing_key: str
+    stripe_api_key: str
+    stripe_webhook_secret: str
 
 
 def load_or_make(path: Path, services: tuple[str, ...]) -> Secrets:
@@ -58,6 +60,8 @@ def _complete(found: dict[str, Any], services: tuple[str, ...]) -> dict[str, Any
         "sealing_private": private,
         "sealing_public": public,
         "signing_key": found.get("signing_key") or _new_signing_key(),
+        "stripe_api_key": found.get("stripe_api_key") or f"sk_test_{new_secret()}",
+        "stripe_webhook_secret": found.get("stripe_webhook_secret") or f"whsec_{new_secret()}",
     }
 
 

@@ -28,6 +28,7 @@ SERVICES_SECONDS_MAX: Final = 60.0
 SERVICES_STAGE: Final = 1
 NATS_STAGE: Final = 2
 POSTGRES_STAGE: Final = 3
+STRIPE_STAGE: Final = 2
 
 
 @dataclass
@@ -55,6 +56,8 @@ class System:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._bring_up_databases())
             group.create_task(self._bring_up_bus())
+            if self.environment.fakes_stripe:
+                group.create_task(self._bring_up_stripe())
         services = [self._service_part(name) for name in TOPOLOGY.services]
         await self.supervisor.start(*services, seconds_max=SERVICES_SECONDS_MAX)
 
@@ -95,6 +98,20 @@ class System:
             await client.close()
         if done:
             self.tell("bus", f"{len(done)} streams and consumers made or changed")
+
+    async def _bring_up_stripe(self) -> None:
+        await self.supervisor.start(self._stripe_part(), seconds_max=SERVERS_SECONDS_MAX)
+
+    def _stripe_part(self) -> Part:
+        async def prepare(failures: int) -> Program:
+            if failures:
+                self.environment.ports.move("stripe")
+            return self.environment.stripe_program()
+
+        async def problem(_: Child) -> str | None:
+            return await service_problem(self.environment.ports["stripe"])
+
+        return Part("stripe", STRIPE_STAGE, prepare, problem)
 
     def _postgres_part(self) -> Part:
         async def prepare(failures: int) -> Program:
@@ -156,7 +173,7 @@ class System:
             "gateway": environment.health_url("gateway"),
             "nats": environment.nats().url,
             "postgres": {name: environment.service_dsn(name) for name in TOPOLOGY.services},
-            "stripe": None,
+            "stripe": environment.stripe_url,
             "services": services,
             "servers": servers,
             "pid": os.getpid(),

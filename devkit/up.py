@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devkit.data_directory import DataDirectory, lock, open_data_directory
-from devkit.environment import Environment, choose_ports
+from devkit.environment import SERVERS, Environment, choose_ports
 from devkit.guard import Guard
 from devkit.logs import Follower, short_form
 from devkit.ports import is_free
@@ -21,7 +21,7 @@ from services.wiring import TOPOLOGY
 _LOG_POLL_SECONDS: Final = 0.25
 _SAME_SIGNAL_SECONDS: Final = 1.0
 """A wrapper may pass on a Ctrl-C that we got too: so soon a second one means nothing more."""
-_FOLLOWED: Final = ("postgres", "nats", *TOPOLOGY.services)
+_FOLLOWED: Final = (*SERVERS, *TOPOLOGY.services)
 
 Tell = Callable[[str, str], None]
 Accounts = dict[str, dict[str, str]]

@@ -26,6 +26,8 @@ def announce(
     _print(f"  gateway   {gateway}   (API: {gateway}/api/docs)")
     _print(f"  postgres  127.0.0.1:{environment.ports['postgres']}")
     _print(f"  nats      127.0.0.1:{environment.ports['nats']}")
+    if environment.stripe_url is not None:
+        _print(f"  stripe    {environment.stripe_url}   (a fake: no real money, no account)")
     _print(f"  data      {directory}   (logs in {directory / 'logs'})")
 
     if accounts:

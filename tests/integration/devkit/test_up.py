@@ -20,7 +20,7 @@ from tests.support.folders import reachable_folder
 from tests.support.ordinary_user import ordinary_user
 from tests.support.up import UpProcess, processes_of, up
 
-PARTS = ("postgres", "nats", *SERVICES)
+PARTS = ("postgres", "nats", "stripe", *SERVICES)
 LEFT_SECONDS_MAX = 60.0
 
 
