@@ -54,7 +54,7 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deployer", "deployment"),
         }
     ),
-    "revenue": frozenset({("ledger", "wallet")}),
+    "revenue": frozenset({("ledger", "wallet"), ("ledger", "period")}),
     "gateway": frozenset(
         {
             ("catalog", "module"),
@@ -63,6 +63,7 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deployer", "deployment"),
             ("deployer", "refusal"),
             ("ledger", "wallet"),
+            ("ledger", "period"),
             ("ledger", "refusal"),
             ("revenue", "revenue"),
             ("revenue", "payee"),

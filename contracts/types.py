@@ -119,6 +119,9 @@ BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 """An ISO 4217 code."""
 
+Period = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+"""A month in UTC, such as `2026-11`: from its first instant up to but not including the next's."""
+
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """The SHA-256 of some content, as `sha256:` and 64 hexadecimal digits."""
 

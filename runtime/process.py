@@ -30,7 +30,7 @@ from runtime.projector import Projection
 from runtime.settings import RuntimeSettings
 from runtime.store import StreamKind
 from runtime.telemetry import build_spans, configure_logging
-from runtime.work import Handlers
+from runtime.work import DocumentKey, Handlers
 
 DATABASE_RETRY_SECONDS: Final = 0.2
 STATEMENT_SECONDS_MAX: Final = 30
@@ -56,7 +56,8 @@ class Service:
 
     `tasks` run until they are cancelled; one that ends or raises ends the process. With `own_http`
     the service serves `/healthz`, `/readyz` and `/metrics` itself. `prepare` runs before anything
-    else does; `package` holds the migrations, where that is not `services.<name>`.
+    else does; `package` holds the migrations, where that is not `services.<name>`. `floor` is the
+    document that holds a `TimeFloor`.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Service:
     own_http: bool = False
     prepare: Callable[["Running"], Awaitable[None]] | None = None
     package: str | None = None
+    floor: DocumentKey | None = None
 
 
 @dataclass
@@ -173,6 +175,7 @@ def _compose(
         spans=build_spans(service.name, settings),
         wake_relay=relay.wake,
         decode_waiting=consumption.from_waiting,
+        floor=service.floor,
     )
     running = Running(service, settings, wiring, pool, store, processor, relay, bus, clock)
     processor.beat = running.liveness.beat("processor")

@@ -8,11 +8,13 @@ it is tried again later, and parked when that does not help.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 import structlog
 
 from contracts.events import RequestRefused
@@ -22,7 +24,16 @@ from runtime.metrics import BATCH_SIZE, MESSAGES
 from runtime.projector import Projection
 from runtime.refusal import Refusal
 from runtime.store import Changes, Store, StreamKind, Transaction, Waiting
-from runtime.work import Command, Handlers, Needs, Outcome, Spans, Work
+from runtime.work import (
+    Command,
+    DocumentKey,
+    Handlers,
+    Needs,
+    Outcome,
+    Spans,
+    TimeFloor,
+    Work,
+)
 
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 4_000
@@ -92,6 +103,7 @@ class Processor:
         spans: Spans,
         wake_relay: Callable[[], None],
         decode_waiting: Callable[[Waiting], Delivery],
+        floor: DocumentKey | None = None,
     ) -> None:
         self._service = service
         self._store = store
@@ -104,6 +116,7 @@ class Processor:
         self._spans = spans
         self._wake_relay = wake_relay
         self._decode_waiting = decode_waiting
+        self._floor = floor
         self._queue: deque[Item] = deque()
         self._held_back = HeldBack()
         self._wake = asyncio.Event()
@@ -312,22 +325,31 @@ class Processor:
         batch.moved = bool(changes.cursors)
         return batch
 
-    async def _load(self, transaction: Transaction, items: Sequence[Item], now: Any) -> Work:
+    async def _load(self, transaction: Transaction, items: Sequence[Item], now: datetime) -> Work:
         needs: list[Needs] = [
             self._handlers.needs(item.envelope if isinstance(item, Delivery) else item.command)
             for item in items
         ]
-        documents = frozenset(key for need in needs for key in need.documents)
+        declared = frozenset(key for need in needs for key in need.documents)
+        wanted = declared if self._floor is None else declared | {self._floor}
         heads = await transaction.lock_heads({s for need in needs for s in need.streams})
+        documents = await transaction.documents(wanted)
         return Work(
             service=self._service,
             kinds=self._kinds,
             refused=self._refused,
-            now=now,
+            now=self._not_before_floor(now, documents),
             heads=heads,
-            documents=await transaction.documents(documents),
-            declared_documents=documents,
+            documents=documents,
+            declared_documents=declared,
         )
+
+    def _not_before_floor(self, now: datetime, documents: Mapping[DocumentKey, bytes]) -> datetime:
+        """Return the time, or the floor where this machine's clock is behind it."""
+        body = None if self._floor is None else documents.get(self._floor)
+        if body is None:
+            return now
+        return max(now, msgspec.msgpack.decode(body, type=TimeFloor).until)
 
     def _deliver(
         self, delivery: Delivery, work: Work, cursors: dict[str, int], batch: _Batch

@@ -27,3 +27,26 @@ class Projection(Protocol):
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Bring the read model's tables up to date."""
         ...
+
+
+class OfKind:
+    """A read model of one kind of the service's own streams; it never sees the others' facts."""
+
+    def __init__(self, kind: str, projection: Projection) -> None:
+        self._prefix = f"{kind}-"
+        self._projection = projection
+
+    @property
+    def name(self) -> str:
+        """The read model's name."""
+        return self._projection.name
+
+    async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
+        """Hand on the messages of others, and the facts of that kind."""
+        concerning = [
+            change
+            for change in changes
+            if not isinstance(change, Recorded) or change.stream.startswith(self._prefix)
+        ]
+        if concerning:
+            await self._projection.apply(connection, concerning)

@@ -5,7 +5,9 @@ balance without adding up; and a hold's messages carry the whole record of the h
 revenue follows from the ledger's messages alone.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
 
 from contracts import events
 from contracts.types import (
@@ -14,17 +16,21 @@ from contracts.types import (
     Count,
     Credits,
     Currency,
+    Digest,
     GrantKind,
     Id,
     Instant,
     LotKind,
     MinorUnits,
     Ordinal,
+    Period,
     PositiveAmount,
     ShortText,
     Value,
     WholeNumber,
 )
+
+FACT_KINDS_MAX: Final = 100
 
 HoldRefusalCode = Literal[
     "INSUFFICIENT_TOTAL_CREDITS", "INSUFFICIENT_PURCHASED_CREDITS", "HOLD_REQUEST_EXPIRED"
@@ -323,6 +329,34 @@ class DisputeClosed(WalletEvent):
     bonus_lot_id: Id | None
     outcome: Literal["WON", "LOST"]
     slices: tuple[Slice, ...]
+
+
+class PeriodAttested(events.Event):
+    """A month is over: this is what happened in it, and nothing can happen in it any more.
+
+    `facts` and `facts_by_kind` count the ledger's facts with `since` <= `at` < `until`, of every
+    kind of stream. `recognized_minor` is the true revenue of what was settled and of debt that was
+    repaid in the month, `reversed_minor` of what was refunded or reversed in it. `head` stands for
+    all `ledger_facts` in `ledger_streams` before `until`; all of them, and what was sealed, were
+    verified (`verified_facts`) before this was said.
+    """
+
+    service: ClassVar[str] = "ledger"
+    kind: ClassVar[str] = "period"
+    fact: ClassVar[str] = "period_attested"
+
+    period: Period
+    since: Instant
+    until: Instant
+    facts: Count
+    facts_by_kind: Annotated[dict[Id, Count], Field(max_length=FACT_KINDS_MAX)]
+    recognized_minor: MinorUnits
+    reversed_minor: MinorUnits
+    ledger_facts: Count
+    ledger_streams: Count
+    head: Digest
+    verified_facts: Count
+    attested_at: Instant
 
 
 class RequestRefused(events.RequestRefused):

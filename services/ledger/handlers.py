@@ -18,6 +18,7 @@ from services.ledger import subscribers
 from services.ledger.commands import ExpireDueLots, WalletCommand
 from services.ledger.decider import decide
 from services.ledger.knowledge import DEPLOYMENTS, SETTINGS, USERS, DeploymentHolds, Settings, User
+from services.ledger.periods.handlers import PeriodCommand, handle_period, needs_of_period
 
 WalletRequest = gateway.AwardRequested | gateway.AdjustmentRequested | gateway.PurchaseRequested
 
@@ -80,6 +81,8 @@ class LedgerHandlers:
         """Carry the message out."""
         if isinstance(message, ExpireWallet):
             _decide(ExpireDueLots(), message.user_id, work)
+        elif isinstance(message, PeriodCommand):
+            handle_period(message, work)
         elif isinstance(message, Envelope):
             _handle_event(message.data, work)
 
@@ -92,6 +95,8 @@ def wallet_stream(user_id: str) -> str:
 def _needs_of_command(command: Command) -> Needs:
     if isinstance(command, ExpireWallet):
         return Needs(streams=(wallet_stream(command.user_id),))
+    if isinstance(command, PeriodCommand):
+        return needs_of_period(command)
     raise TypeError(f"the ledger knows no {type(command).__name__}")
 
 

@@ -2,8 +2,12 @@
 
 from contracts.ledger.v1 import RequestRefused
 from runtime.process import Service
+from runtime.projector import OfKind
 from services.ledger.expiry import expire_due_lots
 from services.ledger.handlers import LedgerHandlers
+from services.ledger.periods.attesting import attest_by_schedule
+from services.ledger.periods.handlers import FLOOR
+from services.ledger.periods.rules import PERIOD
 from services.ledger.projections.balances import Balances
 from services.ledger.projections.history import History
 from services.ledger.projections.holds import Holds
@@ -17,9 +21,12 @@ def build(settings: LedgerSettings) -> Service:
     """Return the service, composed."""
     return Service(
         name="ledger",
-        kinds=(WALLET,),
+        kinds=(WALLET, PERIOD),
         handlers=LedgerHandlers(),
-        projections=(Balances(), Lots(), Holds(), History()),
+        projections=tuple(
+            OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())
+        ),
         refused=RequestRefused,
-        tasks=(expire_due_lots, seal_by_schedule(settings)),
+        tasks=(expire_due_lots, seal_by_schedule(settings), attest_by_schedule(settings)),
+        floor=FLOOR,
     )

@@ -156,6 +156,8 @@ class _Replay:
         """Check and fold a chunk of facts, then compare what is finished."""
         for row in rows:
             self.chain.take(row)
+            if not row.stream.startswith("wallet-"):
+                continue
             if self._fold is None or self._fold.stream != row.stream:
                 self._finish_wallet()
                 self._fold = WalletFold(row.stream)

@@ -25,3 +25,6 @@ class LedgerSettings(RuntimeSettings):
     seal_interval_seconds: Annotated[
         float, Field(ge=0, le=31_536_000, description="how often facts are sealed; 0: by hand")
     ] = 3600.0
+    attest_delay_seconds: Annotated[
+        float, Field(ge=0, le=86_400, description="how long after its end a month is attested")
+    ] = 300.0

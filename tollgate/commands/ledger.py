@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
 
 if TYPE_CHECKING:
     from services.ledger.checking.chain import VerifyResult
+    from services.ledger.settings import LedgerSettings
 
 app = typer.Typer(help="The ledger.", no_args_is_help=True)
 
@@ -116,6 +118,31 @@ def seal(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(f"{facts} facts sealed, segments {made[0].number} to {made[-1].number}")
     else:
         typer.echo("everything is sealed already")
+
+
+@app.command("attest")
+def attest(*, data_dir: DataDir = None) -> None:
+    """Attest the months that are over, as the ledger does a few minutes after each one's end."""
+    from services.ledger.settings import LedgerSettings
+    from tollgate.target import use_service
+
+    with failures_told():
+        use_service("ledger", data_dir)
+        months = asyncio.run(_attest(LedgerSettings()))
+    typer.echo(f"attested: {', '.join(months)}" if months else "no month is due")
+
+
+async def _attest(settings: "LedgerSettings") -> list[str]:
+    from runtime.process import assemble
+    from services.ledger.main import build
+    from services.ledger.periods.attesting import attest_due
+    from services.ledger.periods.examination import examined
+    from services.wiring import WIRING
+
+    async with assemble(build(settings), settings, WIRING) as running:
+        delay = timedelta(seconds=settings.attest_delay_seconds)
+        months = await attest_due(running, partial(examined, settings), delay)
+        return [month.name for month in months]
 
 
 @app.command("public-key")

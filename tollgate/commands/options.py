@@ -56,6 +56,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from runtime.process import StartError
     from runtime.refusal import Refusal
     from runtime.signing import SigningKeyError
+    from services.ledger.periods.attesting import NotAttestedError
     from services.ledger.sealing.manifest import ManifestError
     from services.ledger.sealing.places import PlaceError
     from services.ledger.sealing.sealer import SealError
@@ -65,6 +66,6 @@ def _expected() -> tuple[type[Exception], ...]:
         *(asyncpg.PostgresError, asyncpg.InterfaceError, NatsError, OSError),
         *(DataDirectoryError, DataVersionError, NoIdentityError, NoFreePortError, PortTakenError),
         *(DemoError, DemoRepositoryError, Refusal, ValidationError),
-        *(SealError, SigningKeyError, PlaceError, ManifestError),
+        *(SealError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
     )

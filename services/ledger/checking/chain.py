@@ -70,6 +70,7 @@ class ChainCheck:
     """Takes facts in the order of their streams, and remembers the first that does not fit."""
 
     events: int = 0
+    streams: int = 0
     first_bad: BadFact | None = None
     _end: _End | None = None
     _finished: list[_End] = field(default_factory=list)
@@ -124,6 +125,7 @@ class ChainCheck:
             end = self._end
             self._digest.update(f"{end.stream} {end.version} {end.hash.hex()}\n".encode())
             self._finished.append(end)
+            self.streams += 1
             self._end = None
 
     def blame(self, bad: BadFact) -> None:

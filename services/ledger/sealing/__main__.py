@@ -1,14 +1,20 @@
-"""What the ledger has done by a process of its own: `python -m services.ledger.sealing seal`.
+"""What the ledger has done by a process of its own: `python -m services.ledger.sealing …`.
 
-What came of it is told as one line of JSON on standard output; exit status 3 says that another
-process is sealing, 1 that it could not be done, with the reason on standard error.
+`seal` seals what is not sealed yet; `examine 2026-11` verifies everything and counts a month. What
+came of it is told as one line of JSON on standard output; exit status 3 says that another process
+is sealing, 1 that it could not be done, with the reason on standard error.
 """
 
 import asyncio
 import sys
+from typing import Any
 
 import msgspec
 
+from services.ledger.periods.attesting import NotAttestedError
+from services.ledger.periods.examination import examined
+from services.ledger.periods.rules import Month
+from services.ledger.sealing.manifest import ManifestError
 from services.ledger.sealing.schedule import ELSEWHERE
 from services.ledger.sealing.sealer import SealedElsewhereError, SealError, seal
 from services.ledger.sealing.setup import sealing_of
@@ -17,19 +23,28 @@ from services.ledger.settings import LedgerSettings
 
 def main() -> int:
     """Do what the words say, and return the exit status."""
-    if sys.argv[1:] != ["seal"]:
-        sys.stderr.write(f"no such work: {sys.argv[1:]}\n")
-        return 2
+    done: Any
     try:
-        made = asyncio.run(seal(sealing_of(LedgerSettings())))
+        match sys.argv[1:]:
+            case ["seal"]:
+                done = asyncio.run(_seal())
+            case ["examine", name]:
+                done = asyncio.run(examined(LedgerSettings(), Month.named(name)))
+            case words:
+                sys.stderr.write(f"no such work: {words}\n")
+                return 2
     except SealedElsewhereError:
         return ELSEWHERE
-    except SealError as error:
+    except (SealError, ManifestError, NotAttestedError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sealed = {"segments": len(made), "facts": sum(manifest.facts for manifest in made)}
-    sys.stdout.buffer.write(msgspec.json.encode(sealed) + b"\n")
+    sys.stdout.buffer.write(msgspec.json.encode(done) + b"\n")
     return 0
+
+
+async def _seal() -> dict[str, int]:
+    made = await seal(sealing_of(LedgerSettings()))
+    return {"segments": len(made), "facts": sum(manifest.facts for manifest in made)}
 
 
 if __name__ == "__main__":

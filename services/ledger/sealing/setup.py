@@ -46,3 +46,8 @@ def public_keys(settings: LedgerSettings) -> PublicKeys:
     key = signing_key(settings)
     earlier = PublicKeys.read(settings.signing_public_keys)
     return earlier if key is None else earlier | key.public
+
+
+def checked_place(settings: LedgerSettings) -> Place | None:
+    """Return where segments are checked; nothing where nothing is ever sealed."""
+    return None if settings.segments_url is None else segments_place(settings)

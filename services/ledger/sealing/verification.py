@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from runtime.signing import PublicKeys
 from runtime.store import FactRow
 from services.ledger.checking.chain import BadFact, ChainCheck, VerifyResult, problem_of
 from services.ledger.checking.reader import count_facts, read_facts, snapshot
+from services.ledger.periods.check import PeriodCheck, attested_periods
+from services.ledger.periods.rules import PeriodAttested
 from services.ledger.sealing.manifest import (
     MANIFEST_BYTES_MAX,
     decoded,
@@ -161,10 +164,12 @@ class _Audit:
     async def tables(self, progress: Progress | None, total: int, *, compare: bool) -> VerifyResult:
         """Check the tables; with `compare` also that they hold what was sealed."""
         check = ChainCheck()
+        months = PeriodCheck(await _attested(self.connection))
         unseen = dict(self.sealed.ends) if compare else {}
         async for rows in read_facts(self.connection, None):
             for row in rows:
                 check.take(row)
+                months.take(row)
                 end = unseen.get(row.stream)
                 if end is not None and row.version == end[0]:
                     del unseen[row.stream]
@@ -181,7 +186,9 @@ class _Audit:
                 result, first_bad=BadFact(stream, await self._length(stream) + 1, None, problem)
             )
         if result.first_bad is None and compare:
-            return replace(result, first_bad=await self._sealed_streams())
+            result = replace(result, first_bad=await self._sealed_streams())
+        if result.first_bad is None:
+            result = replace(result, first_bad=months.finish())
         return result
 
     async def _length(self, stream: str) -> int:
@@ -232,6 +239,14 @@ class _Audit:
             problem = "the stream's last sealed fact is not told"
             return BadFact(stream, left[stream][0], None, problem, "sealed_streams")
         return None
+
+
+async def _attested(connection: asyncpg.Connection) -> list[PeriodAttested]:
+    """Return what was attested; nothing where that cannot be read, which the chain will tell."""
+    try:
+        return await attested_periods(connection)
+    except msgspec.ValidationError:
+        return []
 
 
 def _take(audit: SegmentAudit, place: Place, number: int, content: bytes) -> BadFact | None:
