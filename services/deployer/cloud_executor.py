@@ -35,7 +35,9 @@ BUILD_ID: Final = "_BUILD_ID"
 ATTEMPT: Final = "_ATTEMPT"
 """The trigger's substitutions by which a notification is known for one of ours."""
 
-RUNNER_FOLDER: Final = "/workspace/tollgate"
+RUNNER_FOLDER: Final = "tollgate"
+"""In the folder that a step of Cloud Build begins in."""
+
 RETRY_SECONDS: Final = 2.0
 ASKED_AT_ONCE_MAX: Final = 50
 HEARTBEATS_MISSED: Final = 5

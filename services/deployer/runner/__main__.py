@@ -40,13 +40,13 @@ def _sealed_order() -> Order:
     key, sealed = os.environ.pop("TOLLGATE_RUNNER_KEY"), os.environ.pop("TOLLGATE_SEALED_ORDER")
     order = msgspec.json.decode(open_sealed(sealed, key), type=Order)
     uid = order.uid if os.geteuid() == 0 else None
-    folder = Path(order.folder)
+    folder = Path.cwd() / order.folder
     home = folder / "home"
     home.mkdir(parents=True)
     folder.chmod(0o700 if uid is None else 0o711)
     if uid is not None:
         os.chown(home, uid, uid)
-    return msgspec.structs.replace(order, uid=uid)
+    return msgspec.structs.replace(order, uid=uid, folder=str(folder))
 
 
 async def _run(order: Order) -> int:
