@@ -2,7 +2,7 @@
 
 import typer
 
-from tollgate.commands import accounts, bench, bus, config, contracts, db, ledger, parked, up
+from tollgate.commands import accounts, bench, bus, config, contracts, db, ledger, parked, state, up
 
 app = typer.Typer(
     name="tollgate",
@@ -23,5 +23,6 @@ app.add_typer(db.app, name="db")
 app.add_typer(bus.app, name="bus")
 app.add_typer(ledger.app, name="ledger")
 app.command("replay")(ledger.replay)
+app.add_typer(state.app, name="state")
 app.add_typer(parked.app, name="parked")
 app.command("bench")(bench.bench)

@@ -56,6 +56,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from runtime.process import StartError
     from runtime.refusal import Refusal
     from runtime.signing import SigningKeyError
+    from services.deployer.keys import KeyErasedError
     from services.ledger.periods.attesting import NotAttestedError
     from services.ledger.sealing.manifest import ManifestError
     from services.ledger.sealing.places import PlaceError
@@ -65,7 +66,7 @@ def _expected() -> tuple[type[Exception], ...]:
     return (
         *(asyncpg.PostgresError, asyncpg.InterfaceError, NatsError, OSError),
         *(DataDirectoryError, DataVersionError, NoIdentityError, NoFreePortError, PortTakenError),
-        *(DemoError, DemoRepositoryError, Refusal, ValidationError),
+        *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
         *(SealError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
     )
