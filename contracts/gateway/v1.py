@@ -122,6 +122,7 @@ class SettingsChanged(events.Event):
     self_registration: bool
     platform_repository_url: ShortText | None
     platform_repository_branch: ShortText | None
+    sync_interval_minutes: Annotated[int, Field(ge=5, le=10_080)] | None = None
     changed_by: Id
     changed_at: Instant
 

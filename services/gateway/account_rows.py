@@ -8,6 +8,7 @@ import asyncpg
 
 from runtime.connection import Connection
 from runtime.refusal import Refusal
+from services.gateway.repositories import repository_key
 
 
 class EmailTakenRefusal(Refusal):
@@ -38,15 +39,31 @@ class Account:
     repository_url: str | None
     repository_branch: str | None
     token_configured: bool
+    webhook_secret_configured: bool
     created_at: datetime
     revision: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """Where modules are read: the platform's without a partner. Token and secret are encrypted."""
+
+    partner_id: str | None = None
+    url: str | None = None
+    branch: str | None = None
+    token: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
+
+
+_REPOSITORY = """
+    select a.user_id, a.repository_url, a.repository_branch, a.repository_token,
+           a.repository_webhook_secret"""
 _ACCOUNT = """
     select a.user_id, a.email, a.name, u.roles, u.active, u.referred_by, a.referral_code,
            a.repository_url, a.repository_branch,
-           a.repository_token is not null as token_configured, u.registered_at as created_at,
-           u.revision
+           a.repository_token is not null as token_configured,
+           a.repository_webhook_secret is not null as webhook_secret_configured,
+           u.registered_at as created_at, u.revision
     from accounts a join users u using (user_id)"""
 
 
@@ -112,37 +129,72 @@ async def change_password(connection: Connection, user_id: str, password_hash: s
 
 
 async def change_profile(
-    connection: Connection,
-    user_id: str,
-    *,
-    name: str | None,
-    repository_url: str | None,
-    repository_branch: str | None,
-    repository_token: str | None,
+    connection: Connection, user_id: str, *, name: str | None, repository: Repository
 ) -> None:
-    """Set what a user says of themselves, all of it; the token is encrypted."""
+    """Set what a user says of themselves, all of it."""
     await connection.execute(
-        """update accounts set name = $2, repository_url = $3, repository_branch = $4,
-                               repository_token = $5
+        """update accounts
+           set name = $2, repository_url = $3, repository_branch = $4, repository_token = $5,
+               repository_webhook_secret = $6, repository_key = $7
            where user_id = $1""",
         user_id,
         name,
-        repository_url,
-        repository_branch,
-        repository_token,
+        repository.url,
+        repository.branch,
+        repository.token,
+        repository.webhook_secret,
+        None if repository.url is None else repository_key(repository.url),
     )
 
 
-async def repository_of(
-    connection: Connection, user_id: str
-) -> tuple[str | None, str | None, str | None]:
-    """Return a user's repository: address, branch, and the token for it, encrypted."""
-    row = await connection.fetchrow(
-        """select repository_url, repository_branch, repository_token from accounts
-           where user_id = $1""",
-        user_id,
+async def repository_of(connection: Connection, user_id: str) -> Repository:
+    """Return a user's repository."""
+    row = await connection.fetchrow(f"{_REPOSITORY} from accounts a where a.user_id = $1", user_id)
+    return Repository() if row is None else _repository(row)
+
+
+async def repositories_by_key(connection: Connection, keys: list[str]) -> list[Repository]:
+    """Return active partners' repositories that have a webhook's secret, by key; 20 at most."""
+    rows = await connection.fetch(
+        f"""{_REPOSITORY} from accounts a join users u using (user_id)
+        where a.repository_key = any ($1::text[]) and a.repository_webhook_secret is not null
+          and u.active and 'partner' = any (u.roles)
+        order by a.user_id limit 20""",
+        keys,
     )
-    return (None, None, None) if row is None else tuple(row)
+    return [_repository(row) for row in rows]
+
+
+async def repositories_to_read(
+    connection: Connection, last_before: datetime
+) -> list[tuple[Repository, str | None]]:
+    """Return active partners' repositories whose last sync is from then or before; 20 at most.
+
+    Each with the id of that sync, if there was any. One whose sync still runs is not among them.
+    """
+    rows = await connection.fetch(
+        """select a.user_id, a.repository_url, a.repository_branch, a.repository_token,
+                  a.repository_webhook_secret, last.sync_id
+        from accounts a join users u using (user_id)
+        left join lateral (select sync_id, requested_at, status from syncs s
+                           where s.partner_id = a.user_id
+                           order by requested_at desc, sync_id desc limit 1) last on true
+        where a.repository_url is not null and u.active and 'partner' = any (u.roles)
+          and (last.sync_id is null or last.status <> 'RUNNING' and last.requested_at <= $1)
+        order by last.requested_at nulls first, a.user_id limit 20""",
+        last_before,
+    )
+    return [(_repository(row), row["sync_id"]) for row in rows]
+
+
+def _repository(row: asyncpg.Record) -> Repository:
+    return Repository(
+        partner_id=row["user_id"],
+        url=row["repository_url"],
+        branch=row["repository_branch"],
+        token=row["repository_token"],
+        webhook_secret=row["repository_webhook_secret"],
+    )
 
 
 def _account(row: asyncpg.Record) -> Account:

@@ -121,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     self_registration: bool = True
     repository_url: str | None = None
     repository_branch: str | None = None
+    sync_interval_minutes: int | None = None
 
 
 class SettingsChanged(_Fact, frozen=True, tag="settings_changed"):

@@ -22,6 +22,7 @@ from services.gateway.projections.users import USERS
 from services.gateway.projections.wallets import WALLETS
 from services.gateway.publishing import KINDS
 from services.gateway.settings import GatewaySettings
+from services.gateway.sync_schedule import keep_in_sync
 from services.gateway.wakes import Wakes
 
 THE_SYSTEM: Final = "system"
@@ -59,7 +60,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             REQUESTS,
             ClientEvents(),
         ),
-        tasks=(http, logs, keep_house, establish_settings),
+        tasks=(http, logs, keep_house, keep_in_sync, establish_settings),
         own_http=True,
     )
 

@@ -122,6 +122,7 @@ def settings_message(fact: SettingsChanged, record: Recorded[Any]) -> v1.Setting
         self_registration=settings.self_registration,
         platform_repository_url=settings.repository_url,
         platform_repository_branch=settings.repository_branch,
+        sync_interval_minutes=settings.sync_interval_minutes,
         changed_by=record.actor,
         changed_at=record.at,
     )

@@ -27,6 +27,22 @@ def check_repository(
         )
 
 
+def repository_key(url: str) -> str:
+    """Return by what two addresses of one repository are the same: host and path, not the scheme.
+
+    Case and a last `.git` make no difference, nor does how one signs in. Of `git@host:path`, as
+    SSH writes it, nothing is known here: whoever tells of a repository tells its other addresses.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
+    except ValueError:
+        return ""
+    path = parts.path.strip("/").lower().removesuffix(".git")
+    return f"{host}{port}/{path}"
+
+
 def _check_url(url: str, *, allow_local: bool, pointer: str) -> None:
     if _PLAIN.fullmatch(url) is None:
         detail = "must have 1 to 500 printable characters, without spaces"

@@ -57,6 +57,7 @@ class ChangeSettings:
     retention_days: int | UnsetType | None = UNSET
     project_costs_enabled: bool | UnsetType = UNSET
     self_registration: bool | UnsetType = UNSET
+    sync_interval_minutes: int | UnsetType | None = UNSET
     repository_url: str | UnsetType | None = UNSET
     repository_branch: str | UnsetType | None = UNSET
     partner_basis_points: int | UnsetType = UNSET

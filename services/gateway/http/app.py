@@ -17,6 +17,7 @@ from services.gateway.http import (
     credits,  # noqa: A004 - the resource's name
     deployments,
     events,
+    github_hook,
     health,
     logs,
     marks,
@@ -43,8 +44,8 @@ VERSION: Final = "1"
 _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
-    session, users, me, tokens, settings, modules, marks, syncs, credits, quotes, deployments, logs,
-    requests, events, revenue, openapi, health,
+    session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, quotes,
+    deployments, logs, requests, events, revenue, openapi, health,
 )  # fmt: skip
 
 

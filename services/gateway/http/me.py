@@ -1,5 +1,6 @@
 """Oneself."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -8,7 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.types import Role
-from services.gateway.account_rows import Account, account_of, change_profile, repository_of
+from services.gateway.account_rows import (
+    Account,
+    account_of,
+    change_profile,
+    repository_of,
+)
+from services.gateway.account_rows import Repository as RepositoryRow
 from services.gateway.decider.users import ChangeUser
 from services.gateway.gateway import Gateway
 from services.gateway.handlers import UpdateUser
@@ -25,21 +32,25 @@ router = resource("Users")
 
 
 class Repository(Output):
-    """Where somebody's modules are; whether there is a token for it, never the token."""
+    """Where somebody's modules are; whether there are secrets for it, never the secrets."""
 
     url: str | None
     branch: str | None
     token_configured: bool
+    webhook_secret_configured: bool
 
 
 class RepositoryChange(Input):
-    """What shall be changed of a repository; the token can be set and taken away, never read."""
+    """What shall be changed of a repository; secrets can be set and taken away, never read."""
 
     url: Annotated[str, Field(max_length=500)] | None = left_out()
     branch: Annotated[str, Field(max_length=200)] | None = left_out()
     token: Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_LENGTH_MAX)] | None = (
         left_out()
     )
+    webhook_secret: (
+        Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_LENGTH_MAX)] | None
+    ) = left_out()
 
 
 class ProfileChange(Input):
@@ -83,24 +94,10 @@ async def change_me(body: ProfileChange, request: Request, gateway: TheGateway, 
     name = body.name if "name" in given else account.name
     check_name(name)
     async with gateway.connection() as connection, connection.transaction():
-        url, branch, token = await repository_of(connection, asker.user_id)
+        repository = await repository_of(connection, asker.user_id)
         if "repository" in given:
-            changed = body.repository.model_fields_set
-            url = body.repository.url if "url" in changed else url
-            branch = body.repository.branch if "branch" in changed else branch
-            allow_local = gateway.settings.allow_local_repositories
-            check_repository(url, branch, allow_local=allow_local, pointer="/repository")
-            if "token" in changed:
-                secret = body.repository.token
-                token = None if secret is None else gateway.vault.encrypt(secret.get_secret_value())
-        await change_profile(
-            connection,
-            asker.user_id,
-            name=name,
-            repository_url=url,
-            repository_branch=branch,
-            repository_token=token,
-        )
+            repository = _changed(gateway, repository, body.repository)
+        await change_profile(connection, asker.user_id, name=name, repository=repository)
     return _me(await _account(gateway, asker.user_id))
 
 
@@ -111,6 +108,28 @@ async def leave(gateway: TheGateway, asker: Asker) -> Response:
     change = ChangeUser(active=False)
     await gateway.execute(UpdateUser(actor=asker.user_id, user_id=asker.user_id, change=change))
     return without_cookie(gateway)
+
+
+def _changed(gateway: Gateway, before: RepositoryRow, body: RepositoryChange) -> RepositoryRow:
+    """Return the repository with what is given in the place of what was; secrets encrypted."""
+    given = body.model_fields_set
+    changes: dict[str, str | None] = {
+        name: getattr(body, name) for name in ("url", "branch") if name in given
+    }
+    for name in ("token", "webhook_secret"):
+        if name in given:
+            secret: SecretStr | None = getattr(body, name)
+            changes[name] = (
+                None if secret is None else gateway.vault.encrypt(secret.get_secret_value())
+            )
+    after = replace(before, **changes)
+    check_repository(
+        after.url,
+        after.branch,
+        allow_local=gateway.settings.allow_local_repositories,
+        pointer="/repository",
+    )
+    return after
 
 
 async def _account(gateway: Gateway, user_id: str) -> Account:
@@ -133,6 +152,7 @@ def _me(account: Account) -> Me:
             url=account.repository_url,
             branch=account.repository_branch,
             token_configured=account.token_configured,
+            webhook_secret_configured=account.webhook_secret_configured,
         ),
         created_at=account.created_at,
     )

@@ -23,6 +23,7 @@ _SERVER_ERROR: Final = 500
 CODES: Final[Mapping[str, tuple[int, str]]] = {
     "INVALID_JSON": (422, "The body is not JSON"),
     "INVALID_CURSOR": (422, "The cursor is not one of ours, or of another list"),
+    "BAD_SIGNATURE": (400, "The signature is not good"),
     "BAD_REQUEST": (400, "The request cannot be read"),
     "UNAUTHENTICATED": (401, "Sign in first"),
     "BAD_CREDENTIALS": (401, "The e-mail address or the password is wrong"),

@@ -25,6 +25,9 @@ router = resource("Settings")
 
 DAYS_MAX: Final = 36_500
 Days = Annotated[int, Field(ge=1, le=DAYS_MAX)]
+SyncInterval = Annotated[
+    int, Field(ge=5, le=10_080, description="How often repositories are read; null for never.")
+]
 _FINANCE_SETS: Final = frozenset({"partner_revenue_share", "agent_revenue_share", "effective_from"})
 _PLAIN: Final = (
     "credits_enabled",
@@ -36,6 +39,7 @@ _PLAIN: Final = (
     "retention_days",
     "project_costs_enabled",
     "self_registration",
+    "sync_interval_minutes",
 )
 _SECRETS: Final[tuple[tuple[str, SecretName], ...]] = (
     ("token", "platform_repository_token"),
@@ -80,6 +84,7 @@ class SettingsChange(Input):
     retention_days: Days | None = left_out()
     project_costs_enabled: bool = left_out()
     self_registration: bool = left_out()
+    sync_interval_minutes: SyncInterval | None = left_out()
     platform_repository: PlatformRepositoryChange = left_out()
 
 
@@ -125,6 +130,7 @@ class SettingsOut(Output):
     retention_days: int | None
     project_costs_enabled: bool
     self_registration: bool
+    sync_interval_minutes: int | None
     platform_repository: PlatformRepository
     changed_at: datetime | None
 

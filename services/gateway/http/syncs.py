@@ -1,15 +1,12 @@
 """Syncs: reading a repository's modules anew."""
 
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from starlette.responses import Response
 
-from runtime.sealing import seal
-from services.gateway.account_rows import repository_of
-from services.gateway.asking import ask
+from services.gateway.account_rows import Repository, repository_of
 from services.gateway.credentials import Principal
-from services.gateway.events import SyncAsked
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import signed_in
 from services.gateway.http.cursors import TIME_AND_ID
@@ -24,13 +21,11 @@ from services.gateway.http.parameters import (
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, page
-from services.gateway.queries.settings import current_settings
 from services.gateway.queries.syncs import list_syncs, sync_by_id
-from services.gateway.secret_rows import read_secret
+from services.gateway.syncs import platform_repository, sync_request
 
 router = resource("Modules")
 
-WORTH_DOING_FOR: Final = timedelta(hours=1)
 Scope = Literal["platform", "partner"]
 
 
@@ -100,22 +95,16 @@ async def start_sync(
     is_platform = body.scope == "platform"
     if not asker.has("admin" if is_platform else "partner"):
         raise ProblemError("FORBIDDEN")
-    partner_id = None if is_platform else asker.user_id
-    url, branch, token = await _repository(gateway, partner_id)
-    if url is None:
+    async with gateway.connection() as connection:
+        repository = (
+            await platform_repository(connection)
+            if is_platform
+            else await repository_of(connection, asker.user_id)
+        )
+    if repository.url is None:
         detail = "set platform_repository in the settings first"
         raise ProblemError("NO_REPOSITORY", detail if is_platform else "set repository in /api/me")
-    key = gateway.settings.catalog_sealing_public_key or ""
-    asked = SyncAsked(
-        expires_at=gateway.now + WORTH_DOING_FOR,
-        sync_id=sync_id,
-        scope=body.scope,
-        partner_id=partner_id,
-        repository_url=url,
-        branch=branch,
-        sealed_token=(None if token is None else seal(gateway.vault.decrypt(token).encode(), key)),
-    )
-    await ask(gateway, asker, sync_id, asked, waits=False)
+    await ask_for_sync(gateway, repository, sync_id=sync_id, actor=asker.user_id)
     response.headers["Location"] = f"/api/syncs/{sync_id}"
     return await shown_sync(gateway, asker, sync_id)
 
@@ -163,16 +152,20 @@ def _seen_by(asker: Principal) -> str | None:
     return None if asker.has("admin") else asker.user_id
 
 
-async def _repository(
-    gateway: Gateway, partner_id: str | None
-) -> tuple[str | None, str | None, str | None]:
-    """Return address, branch and encrypted token of the platform's repository, or a partner's."""
-    async with gateway.connection() as connection:
-        if partner_id is not None:
-            return await repository_of(connection, partner_id)
-        settings = (await current_settings(connection)).settings
-        token = await read_secret(connection, "platform_repository_token")
-    return settings.repository_url, settings.repository_branch, token
+async def ask_for_sync(
+    gateway: Gateway, repository: Repository, *, sync_id: str, actor: str
+) -> None:
+    """Ask the catalogue for a sync, once for each id."""
+    await gateway.execute(
+        sync_request(
+            repository,
+            sync_id=sync_id,
+            actor=actor,
+            now=gateway.now,
+            vault=gateway.vault,
+            catalog_key=gateway.settings.catalog_sealing_public_key or "",
+        )
+    )
 
 
 def _sync(row: Any) -> Sync:

@@ -36,6 +36,7 @@ async def test_users_are_found_and_paged(api: Api) -> None:
 async def test_a_repositorys_token_is_written_and_never_read(api: Api) -> None:
     ada = await api.person("partner")
     repository = {"url": "https://example.com/a.git", "branch": "main", "token": "hush-hush"}
+    repository["webhook_secret"] = "whisper"
 
     answer = await ada.asks("PATCH", "/api/me", {"name": "Ada", "repository": repository})
     kept = await api.running.pool.fetchval("select accounts::text from accounts limit 1")
@@ -44,9 +45,11 @@ async def test_a_repositorys_token_is_written_and_never_read(api: Api) -> None:
         "url": "https://example.com/a.git",
         "branch": "main",
         "token_configured": True,
+        "webhook_secret_configured": True,
     }
-    assert "hush-hush" not in answer.text
-    assert "hush-hush" not in kept
+    for secret in ("hush-hush", "whisper"):
+        assert secret not in answer.text
+        assert secret not in kept
     without = await ada.asks("PATCH", "/api/me", {"repository": {"token": None}})
     assert without.json()["repository"]["token_configured"] is False
     await ada.is_refused(

@@ -38,6 +38,7 @@ TABLE = {
     "DELETE /api/modules/{module_id}/featured": "admin",
     "PUT /api/deployments/{deployment_id}/rating": SIGNED_IN,
     "POST /api/syncs": SIGNED_IN,
+    "POST /api/hooks/github": ANYONE,
     "GET /api/syncs": SIGNED_IN,
     "GET /api/syncs/{sync_id}": SIGNED_IN,
     "GET /api/credits/balance": SIGNED_IN,
@@ -58,7 +59,7 @@ TABLE = {
     "GET /api/revenue/modules": "admin finance partner",
     "GET /api/revenue/users": "admin agent finance",
 }
-WITHOUT_A_KEY = {"POST /api/session"}
+WITHOUT_A_KEY = {"POST /api/session", "POST /api/hooks/github"}
 
 
 def routes() -> dict[str, Access]:
