@@ -78,6 +78,13 @@ def replay_dsns(data_dir: Path | None) -> tuple[str, str | None]:
     return environment.service_dsn("ledger"), environment.service_dsn("revenue")
 
 
+def segments_url(data_dir: Path | None) -> str | None:
+    """Return where the ledger's segments are, if anywhere: `TOLLGATE_SEGMENTS_URL`."""
+    if data_dir is None and secret("TOLLGATE_POSTGRES_DSN") is not None:
+        return os.environ.get("TOLLGATE_SEGMENTS_URL")
+    return environment_of(data_dir or DEFAULT_DATA_DIR).settings("ledger")["TOLLGATE_SEGMENTS_URL"]
+
+
 def admin_dsn(data_dir: Path | None) -> tuple[str, dict[str, str]]:
     """Return the database administrator's connection string, and the services' passwords.
 

@@ -15,7 +15,15 @@ from services.ledger.replay import ReplayResult
 
 Format = Literal["table", "csv", "json", "parquet"]
 
-_BALANCE: Final = ("awarded", "purchased", "awarded_held", "purchased_held")
+_BALANCE: Final = (
+    "awarded",
+    "purchased",
+    "awarded_held",
+    "purchased_held",
+    "awarded_frozen",
+    "purchased_frozen",
+    "debt",
+)
 _SPENDING: Final = (
     "settlements",
     "credits_spent",
@@ -24,6 +32,14 @@ _SPENDING: Final = (
     "true_revenue_minor",
     "partner_share_minor",
     "agent_share_minor",
+)
+_PAYEES: Final = (
+    "role",
+    "payee",
+    "true_revenue_minor",
+    "share_minor",
+    "share_if_minor",
+    "gain_minor",
 )
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 NOBODY: Final = "—"
@@ -46,11 +62,11 @@ def summary(result: ReplayResult) -> str:
     """Return what was checked and what differs, in lines for people."""
     settlements = result.totals.total.settlements
     lines = [
-        f"facts: {result.chain.events}",
+        f"facts: {result.events}",
         f"wallets: {result.totals.wallets}",
         f"settlements: {settlements}",
     ]
-    if result.chain.first_bad is not None:
+    if result.chain is not None and result.chain.first_bad is not None:
         bad = result.chain.first_bad
         lines.append(f"the chain is broken at {bad.stream} {bad.version}: {bad.problem}")
     lines += [
@@ -65,19 +81,27 @@ def summary(result: ReplayResult) -> str:
     return "\n".join(lines)
 
 
-def columns(group_by: GroupBy) -> tuple[str, ...]:
-    """Return the columns' names, the group's first."""
+def columns(result: ReplayResult) -> tuple[str, ...]:
+    """Return the columns' names, the texts first."""
+    if result.what_if is not None:
+        return _PAYEES
+    group_by = result.totals.group_by
     return (group_by, *(_BALANCE if group_by == "user" else ()), *_SPENDING)
 
 
 def rows(result: ReplayResult) -> list[tuple[Any, ...]]:
-    """Return a row for each group, by name, the one without a name last."""
+    """Return a row for each group, by name, the one without a name last.
+
+    Where other shares were asked about: one for each payee, first who would gain most.
+    """
+    if result.what_if is not None:
+        return list(result.what_if.rows())
     groups = sorted(result.totals.groups.items(), key=lambda item: (item[0] is None, item[0] or ""))
     return [_row(result.totals.group_by, key, group) for key, group in groups]
 
 
 def _row(group_by: GroupBy, key: str | None, group: Group) -> tuple[Any, ...]:
-    balance = (group.awarded, group.purchased, group.awarded_held, group.purchased_held)
+    balance = tuple(getattr(group, name) for name in _BALANCE)
     return (
         key,
         *(balance if group_by == "user" else ()),
@@ -92,13 +116,20 @@ def _row(group_by: GroupBy, key: str | None, group: Group) -> tuple[Any, ...]:
 
 
 def _table(result: ReplayResult) -> bytes:
-    head = columns(result.totals.group_by)
-    body = [*rows(result), _row(result.totals.group_by, TOTAL, result.totals.total)]
+    head = columns(result)
+    body = [*rows(result), _total(result)]
     cells = [head, *([NOBODY if c is None else str(c) for c in row] for row in body)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = [_line(row, widths) for row in cells]
     rule = "-" * len(lines[0])
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], ""]).encode()
+
+
+def _total(result: ReplayResult) -> tuple[Any, ...]:
+    if result.what_if is None:
+        return _row(result.totals.group_by, TOTAL, result.totals.total)
+    figures = list(zip(*(row[2:] for row in result.what_if.rows()), strict=True)) or [()] * 4
+    return (TOTAL, "", *(sum(column) for column in figures))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -112,9 +143,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _csv(result: ReplayResult) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(columns(result.totals.group_by))
-    for key, *figures in rows(result):
-        writer.writerow([_text_cell(key), *figures])
+    writer.writerow(columns(result))
+    for row in rows(result):
+        writer.writerow([c if isinstance(c, int) else _text_cell(c) for c in row])
     return text.getvalue().encode()
 
 
@@ -126,22 +157,27 @@ def _text_cell(text: str | None) -> str:
 
 
 def _json(result: ReplayResult) -> bytes:
-    names = columns(result.totals.group_by)
-    bad = result.chain.first_bad
+    names = columns(result)
+    group_names = (*(_BALANCE if result.totals.group_by == "user" else ()), *_SPENDING)
+    bad = result.chain and result.chain.first_bad
     document = {
         "as_of": result.as_of and result.as_of.isoformat().replace("+00:00", "Z"),
         "engine": result.engine,
         "group_by": result.totals.group_by,
-        "events": result.chain.events,
+        "events": result.events,
         "wallets": result.totals.wallets,
-        "head": result.chain.head,
+        "head": result.chain and result.chain.head,
         "first_bad": bad and vars(bad),
         "compared": list(result.compared),
         "ok": result.ok,
         "difference_count": result.differences.count,
         "differences": [vars(difference) for difference in result.differences.kept],
         "total": dict(
-            zip(names[1:], _row(result.totals.group_by, None, result.totals.total)[1:], strict=True)
+            zip(
+                group_names,
+                _row(result.totals.group_by, None, result.totals.total)[1:],
+                strict=True,
+            )
         ),
         "rows": [dict(zip(names, row, strict=True)) for row in rows(result)],
     }
@@ -152,8 +188,9 @@ def _parquet(result: ReplayResult) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = columns(result.totals.group_by)
-    schema = pa.schema([(names[0], pa.string()), *((name, pa.int64()) for name in names[1:])])
+    names = columns(result)
+    texts = ("role", "payee", result.totals.group_by)
+    schema = pa.schema([(name, pa.string() if name in texts else pa.int64()) for name in names])
     figures = list(zip(*rows(result), strict=True)) or [()] * len(names)
     table = pa.table(
         [pa.array(column, field.type) for column, field in zip(figures, schema, strict=True)],

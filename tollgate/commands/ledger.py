@@ -16,11 +16,14 @@ from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
 
 if TYPE_CHECKING:
     from services.ledger.checking.chain import VerifyResult
+    from services.ledger.checking.what_if import OtherShares
+    from services.ledger.replay import ReplayResult
     from services.ledger.settings import LedgerSettings
 
 app = typer.Typer(help="The ledger.", no_args_is_help=True)
 
 GroupBy = Literal["user", "module", "partner", "agent", "month"]
+Engine = Literal["exact", "columnar", "both"]
 Format = Literal["table", "csv", "parquet", "json"]
 
 
@@ -166,8 +169,21 @@ def replay(
         "user"
     ),
     engine: Annotated[
-        Literal["exact"], typer.Option("--engine", help="exact decides every fact again.")
-    ] = "exact",
+        Engine,
+        typer.Option(
+            "--engine",
+            help="exact decides every fact again; columnar computes from recorded slices; "
+            "both must agree.",
+        ),
+    ] = "both",
+    what_if: Annotated[
+        str | None,
+        typer.Option(
+            "--what-if",
+            help="Other shares, such as partner=35.00,agent=5.00: rows are payees, and what each "
+            "would gain.",
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How the figures are written.")] = (
         "table"
     ),
@@ -180,29 +196,58 @@ def replay(
 
     Compares them with the live read models; exit status 1 if anything differs, listing it.
     """
-    from services.ledger.replay import replay as replay_ledger
     from services.ledger.replay_formats import render, summary
-    from tollgate.target import replay_dsns
 
     instant = None if as_of is None else _instant(as_of)
+    shares = None if what_if is None else _shares(what_if)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is not for a terminal: name a file with --output")
     with failures_told(), _progress("replaying") as progress:
-        ledger_dsn, revenue_dsn = replay_dsns(data_dir)
-        result = asyncio.run(
-            replay_ledger(
-                ledger_dsn,
-                as_of=instant,
-                group_by=group_by,
-                engine=engine,
-                revenue_dsn=revenue_dsn,
-                progress=progress,
-            )
+        result = _replay(
+            data_dir, progress, as_of=instant, group_by=group_by, engine=engine, shares=shares
         )
         _write(render(result, form), output)
     typer.echo(summary(result), err=True)
     if not result.ok:
         raise typer.Exit(1)
+
+
+def _replay(
+    data_dir: Path | None,
+    progress: Callable[[int, int], None] | None,
+    *,
+    as_of: datetime | None,
+    group_by: GroupBy,
+    engine: Engine,
+    shares: "OtherShares | None",
+) -> "ReplayResult":
+    from services.ledger.replay import replay as replay_ledger
+    from services.ledger.sealing.places import open_place
+    from tollgate.target import replay_dsns, segments_url
+
+    ledger_dsn, revenue_dsn = replay_dsns(data_dir)
+    url = segments_url(data_dir)
+    return asyncio.run(
+        replay_ledger(
+            ledger_dsn,
+            as_of=as_of,
+            group_by=group_by,
+            engine=engine,
+            place=None if url is None else open_place(url),
+            shares=shares,
+            revenue_dsn=revenue_dsn,
+            progress=progress,
+        )
+    )
+
+
+def _shares(text: str) -> "OtherShares":
+    from services.ledger.checking.what_if import OtherShares, SharesError
+
+    try:
+        return OtherShares.read(text)
+    except SharesError as error:
+        raise typer.BadParameter(f"--what-if: {error}") from None
 
 
 def _instant(text: str) -> datetime:

@@ -10,6 +10,7 @@ from contracts import money_rules
 from runtime.store import FactRow
 from services.ledger import balances
 from services.ledger.checking.redecide import objection
+from services.ledger.effects import effect_of
 from services.ledger.events import (
     Balance,
     CreditsAdjusted,
@@ -22,6 +23,7 @@ from services.ledger.events import (
     HoldRefused,
     HoldReleased,
     HoldSettled,
+    Reversal,
     Slice,
 )
 from services.ledger.evolution import evolve
@@ -36,13 +38,17 @@ DECODER: Final = msgspec.json.Decoder(Fact)
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One hold that was spent, and what it earned."""
+    """One hold that was spent, and what it earned.
+
+    With a `count` of 0 it is what a later fact changed of that, negative where it takes back.
+    """
 
     hold: Hold
     at: datetime
     awarded_credits: int
     purchased_credits: int
     true_revenue_minor: int
+    count: int = 1
 
     @property
     def payees(self) -> tuple[money_rules.Payee, ...]:
@@ -87,6 +93,7 @@ class WalletFold:
     lots: dict[str, LotPlaces] = field(default_factory=dict)
     open_holds: dict[str, Hold] = field(default_factory=dict)
     settlements: list[Settlement] = field(default_factory=list)
+    corrections: list[Settlement] = field(default_factory=list)
     settled_total: int = 0
     objections: list[Objection] = field(default_factory=list)
     broken: bool = False
@@ -181,8 +188,22 @@ class WalletFold:
                 for gone in slices:
                     self.lots[gone.lot_id].adjusted += gone.credits
             case _:
-                pass
+                self._correct(fact, at)
         self.movements += 1
+
+    def _correct(self, fact: Reversal, at: datetime) -> None:
+        effect = effect_of(fact)
+        if effect.hold is not None:
+            self.corrections.append(
+                Settlement(
+                    hold=effect.hold,
+                    at=at,
+                    awarded_credits=effect.awarded_spent,
+                    purchased_credits=effect.purchased_spent,
+                    true_revenue_minor=effect.earns,
+                    count=0,
+                )
+            )
 
     def _settle(self, hold: Hold, at: datetime) -> None:
         for spent in hold.slices:

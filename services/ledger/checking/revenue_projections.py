@@ -27,6 +27,10 @@ _LINES: Final = """
            purchased_credits, true_revenue_minor, currency, recognized_at
     from revenue_lines where deployment_id = any($1::text[])
 """
+_SUM: Final = """
+    select coalesce(sum(true_revenue_minor), 0) from revenue_lines
+    where $1::timestamptz is null or recognized_at <= $1
+"""
 _SHARES: Final = """
     select deployment_id, payee_id, payee_role, true_revenue_minor, share_basis_points
     from payee_lines where deployment_id = any($1::text[])
@@ -109,6 +113,22 @@ class RevenueComparison:
             )
         for table, known in (("revenue_lines", self._lines), ("payee_lines", self._shares)):
             await self._find_extra(table, known)
+
+    async def total(self, true_revenue_minor: int) -> None:
+        """Compare the sum of all lines, waiting for those that are not there yet."""
+        deadline = asyncio.get_running_loop().time() + self.patience_seconds
+        while True:
+            live = await self.revenue.fetchval(_SUM, self.as_of)
+            late = asyncio.get_running_loop().time() >= deadline
+            if int(live) == true_revenue_minor or late:
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        self.differences.compare(
+            "revenue.revenue_lines",
+            "true revenue of all",
+            from_facts=true_revenue_minor,
+            live=int(live),
+        )
 
     async def _lines_of(self, settlements: Sequence[Settlement]) -> dict[str, Line]:
         """Return the lines of settlements, waiting for those that are not there yet."""

@@ -1,12 +1,12 @@
 """Adds up balances, true revenue and shares by user, module, partner, agent or month."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from contracts import money_rules
 from services.ledger.checking.fold import Settlement
-from services.ledger.events import Balance
 
 GroupBy = Literal["user", "module", "partner", "agent", "month"]
 
@@ -18,27 +18,44 @@ class Group:
     The balance is that of the group's wallets, and zero unless the groups are users.
     """
 
-    awarded: int = 0
-    purchased: int = 0
-    awarded_held: int = 0
-    purchased_held: int = 0
     settlements: int = 0
     awarded_spent: int = 0
     purchased_spent: int = 0
     true_revenue_minor: int = 0
     partner_entitlement: int = 0
     agent_entitlement: int = 0
+    awarded: int = 0
+    purchased: int = 0
+    awarded_held: int = 0
+    purchased_held: int = 0
+    awarded_frozen: int = 0
+    purchased_frozen: int = 0
+    debt: int = 0
 
-    def add_balance(self, balance: Balance) -> None:
-        """Count a wallet."""
-        self.awarded += balance.awarded
-        self.purchased += balance.purchased
-        self.awarded_held += balance.awarded_held
-        self.purchased_held += balance.purchased_held
+    def add_balance(self, balance: Sequence[int]) -> None:
+        """Count a wallet: the parts of its balance in the order in which facts record them."""
+        awarded, purchased, awarded_held, purchased_held, *rest = balance
+        self.awarded += awarded
+        self.purchased += purchased
+        self.awarded_held += awarded_held
+        self.purchased_held += purchased_held
+        awarded_frozen, purchased_frozen, debt = rest
+        self.awarded_frozen += awarded_frozen
+        self.purchased_frozen += purchased_frozen
+        self.debt += debt
+
+    def add_group(self, other: "Group") -> None:
+        """Count what another group has earned and spent."""
+        self.settlements += other.settlements
+        self.awarded_spent += other.awarded_spent
+        self.purchased_spent += other.purchased_spent
+        self.true_revenue_minor += other.true_revenue_minor
+        self.partner_entitlement += other.partner_entitlement
+        self.agent_entitlement += other.agent_entitlement
 
     def add(self, settlement: Settlement) -> None:
         """Count a settlement."""
-        self.settlements += 1
+        self.settlements += settlement.count
         self.awarded_spent += settlement.awarded_credits
         self.purchased_spent += settlement.purchased_credits
         self.true_revenue_minor += settlement.true_revenue_minor
@@ -81,7 +98,12 @@ class Totals:
         self._group(key_of(settlement, self.group_by)).add(settlement)
         self.total.add(settlement)
 
-    def add_wallet(self, user_id: str, balance: Balance) -> None:
+    def add_group(self, key: str | None, figures: Group) -> None:
+        """Count figures that were added up elsewhere."""
+        self._group(key).add_group(figures)
+        self.total.add_group(figures)
+
+    def add_wallet(self, user_id: str, balance: Sequence[int]) -> None:
         """Count a wallet; it is a group of its own where the groups are users."""
         self.wallets += 1
         self.total.add_balance(balance)

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from runtime.store import FactRow
-from services.ledger.columns import revenue_of
+from services.ledger.effects import revenue_of
 from services.ledger.events import (
     DebtRepaid,
     Fact,

@@ -46,6 +46,10 @@ class Place(Protocol):
         """Give a local path to a file's content, for as long as the context lasts."""
         ...
 
+    def locate(self, name: str) -> "tuple[FileSystem, str]":
+        """Return the file system a file is in and its path there, to read parts of it."""
+        ...
+
     def put(self, name: str, source: Path) -> None:
         """Keep a copy of a local file under this name, durably; what had the name is replaced."""
         ...
@@ -100,6 +104,12 @@ class FolderPlace:
     def fetch(self, name: str) -> Iterator[Path]:
         """Give the path itself."""
         yield self._root / name
+
+    def locate(self, name: str) -> "tuple[FileSystem, str]":
+        """Return the machine's own file system and the file's path."""
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem(), str(self._root / name)
 
     def put(self, name: str, source: Path) -> None:
         """Copy, flush to the disk, rename, flush the directory."""
@@ -172,6 +182,10 @@ class ObjectPlace:
                 while chunk := stream.read(COPY_BYTES):
                     file.write(chunk)
             yield path
+
+    def locate(self, name: str) -> "tuple[FileSystem, str]":
+        """Return the object store and the object's path in it."""
+        return self._system, self._path(name)
 
     def put(self, name: str, source: Path) -> None:
         """Send it; the object is there when the stream was closed without an error."""

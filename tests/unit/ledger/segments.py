@@ -1,5 +1,6 @@
 """Histories as the rows of a segment: raw columns and typed ones, in memory."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ import pyarrow as pa
 from runtime.ids import new_id
 from runtime.store import GENESIS_HASH, FactRow, canonical_values, chain_hash
 from services.ledger.columns import SCHEMA, typed_columns
-from tests.unit.ledger.book import Book
+from services.ledger.events import Fact
+from tests.unit.ledger.book import OWNER, Book
 
 RAW: Final = pa.schema(
     [
@@ -18,6 +20,12 @@ RAW: Final = pa.schema(
         pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
     ]
 )
+
+
+def body_of(fact: Fact, user_id: str) -> str:
+    """Return a fact's body as if it had happened to this user; ids of holds become their own."""
+    body = msgspec.json.encode(fact).decode().replace(f'"{OWNER}"', json.dumps(user_id))
+    return body.replace('"hold_id":"', f'"hold_id":"{user_id}-')
 
 
 def rows_of(books: Mapping[str, Book]) -> list[FactRow]:
@@ -32,7 +40,7 @@ def rows_of(books: Mapping[str, Book]) -> list[FactRow]:
                 "version": number,
                 "id": new_id(),
                 "at": at,
-                "body": msgspec.json.encode(fact).decode(),
+                "body": body_of(fact, user_id),
                 "actor": "platform",
                 "correlation_id": "c",
                 "causation_id": None,

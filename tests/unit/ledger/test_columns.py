@@ -4,7 +4,7 @@ from typing import Any
 
 from contracts.money_rules import slice_revenue
 from runtime.store import FactRow
-from services.ledger.columns import SCHEMA, typed_columns
+from services.ledger.columns import MOVED, SCHEMA, typed_columns
 from tests.unit.ledger.book import (
     OWNER,
     adjust,
@@ -40,23 +40,21 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
-def test_a_row_names_its_wallet_its_fact_and_what_it_is_about() -> None:
-    told = [
-        (row["user_id"], row["fact"], row["awarded_credits"], row["purchased_credits"])
-        for row in rows()
-    ]
+def test_a_row_names_its_wallet_its_fact_and_what_it_moves() -> None:
+    told = [(row["fact"], *(row[f"{name}_moved"] for name in MOVED)) for row in rows()]
+    assert {row["user_id"] for row in rows()} == {OWNER}
     assert told == [
-        (OWNER, "credits_awarded", 30, 0),
-        (OWNER, "credits_purchased", 0, 100),
-        (OWNER, "hold_placed", 30, 20),
-        (OWNER, "hold_settled", 30, 20),
-        (OWNER, "hold_placed", 0, 20),
-        (OWNER, "hold_released", 0, 20),
-        (OWNER, "hold_refused", 0, 0),
-        (OWNER, "hold_placed", 0, 0),
-        (OWNER, "credits_awarded", 7, 0),
-        (OWNER, "credits_expired", 7, 0),
-        (OWNER, "credits_adjusted", 0, 3),
+        ("credits_awarded", 30, 0, 0, 0, 0),
+        ("credits_purchased", 0, 100, 0, 0, 0),
+        ("hold_placed", 0, 0, 30, 20, 0),
+        ("hold_settled", -30, -20, -30, -20, 0),
+        ("hold_placed", 0, 0, 0, 20, 0),
+        ("hold_released", 0, 0, 0, -20, 0),
+        ("hold_refused", 0, 0, 0, 0, 0),
+        ("hold_placed", 0, 0, 0, 0, 0),
+        ("credits_awarded", 7, 0, 0, 0, 0),
+        ("credits_expired", -7, 0, 0, 0, 0),
+        ("credits_adjusted", 0, -3, 0, 0, 0),
     ]
 
 
