@@ -1,4 +1,8 @@
-"""`module.yaml`: what a module's author says of it, with every mistake named by its line."""
+"""`module.yaml`: what a module's author says of it, with every mistake named by its line.
+
+`MODULE_FIELDS` and `VARIABLE_FIELDS` are the one description of the format: reading it,
+the published JSON Schema (`module_yaml_schema`) and the test of the documentation come from there.
+"""
 
 import re
 from collections.abc import Callable
@@ -29,6 +33,22 @@ OPTIONS_MAX: Final = 1_000
 PLACE_MAX: Final = 1_000_000
 
 T = TypeVar("T")
+
+
+Schema = dict[str, Any]
+"""A JSON Schema, draft 2020-12."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: how its value is read, and the JSON Schema of what is accepted."""
+
+    read: "Callable[[Node, list[Problem]], Any]"
+    schema: Schema
+
+    def says(self, description: str, **more: Any) -> "Field":
+        """Return the field with what it means, for people."""
+        return Field(self.read, {**self.schema, "description": description, **more})
 
 
 class _WrongError(Exception):
@@ -82,7 +102,7 @@ class ModuleYaml:
 def read_module_yaml(content: bytes) -> ModuleYaml:
     """Return what the file says, else a refusal with everything that is wrong in it."""
     problems: list[Problem] = []
-    found = _read_fields(read_yaml(FILE, content), _MODULE_FIELDS, "the module", problems)
+    found = _read_fields(read_yaml(FILE, content), MODULE_FIELDS, "the module", problems)
     overrides = tuple(found.values.pop("variables", ()))
     _no_name_twice(overrides, problems)
     raise_if_any(problems)
@@ -108,23 +128,23 @@ class _Found:
 
 def _read_fields(
     node: Node,
-    readers: dict[str, Callable[[Node, list[Problem]], Any]],
+    known: dict[str, Field],
     what: str,
     problems: list[Problem],
 ) -> _Found:
-    """Return the fields that `readers` know, in their types; all others become problems."""
+    """Return the fields that `known` has, in their types; all others become problems."""
     if not isinstance(node, Fields):
         problems.append(Problem(file=FILE, line=node.line, message=f"{what} must be a mapping"))
         return _Found({}, {})
     found = _Found({}, node.lines)
     for name, value in node.fields.items():
-        read = readers.get(name)
-        if read is None:
-            message = f"`{name}` is not a field of {what}{known_as(name, readers)}"
+        reader = known.get(name)
+        if reader is None:
+            message = f"`{name}` is not a field of {what}{known_as(name, known)}"
             problems.append(Problem(file=FILE, line=node.lines[name], message=message))
             continue
         try:
-            found.values[name] = read(value, problems)
+            found.values[name] = reader.read(value, problems)
         except _WrongError as error:
             message = f"`{name}` {error}"
             problems.append(Problem(file=FILE, line=error.line, message=message))
@@ -208,7 +228,7 @@ def _variables(node: Node, problems: list[Problem]) -> tuple[VariableOverride, .
     overrides: list[VariableOverride] = []
     for item in _items(node, VARIABLES_MAX):
         before = len(problems)
-        found = _read_fields(item, _VARIABLE_FIELDS, "a variable", problems)
+        found = _read_fields(item, VARIABLE_FIELDS, "a variable", problems)
         if "name" in found.values:
             overrides.append(VariableOverride(line=item.line, lines=found.lines, **found.values))
         elif len(problems) == before:
@@ -251,25 +271,80 @@ def _kind(node: Node) -> str:
             return "a number"
 
 
-_MODULE_FIELDS: Final[dict[str, Callable[[Node, list[Problem]], Any]]] = {
-    "name": _name,
-    "title": _text(TITLE_LENGTH_MAX),
-    "description": _text(DESCRIPTION_LENGTH_MAX),
-    "credit_cost": _whole(WHOLE_NUMBER_MAX, " of credits"),
-    "require_credit_purchases": _bool,
-    "public_access": _bool,
-    "documentation": _address,
-    "tags": _tags,
-    "variables": _variables,
+def _text_field(length_max: int) -> Field:
+    # Around a text, space does not count; the schema has no words for that.
+    return Field(_text(length_max), {"type": "string", "maxLength": length_max})
+
+
+def _whole_field(maximum: int, what: str) -> Field:
+    return Field(_whole(maximum, what), {"type": "integer", "minimum": 0, "maximum": maximum})
+
+
+_BOOL: Final = Field(_bool, {"type": "boolean"})
+
+VARIABLE_FIELDS: Final[dict[str, Field]] = {
+    "name": _text_field(TITLE_LENGTH_MAX).says("The variable, as a `.tf` file declares it."),
+    "type": Field(_type, {"type": "string", "maxLength": DESCRIPTION_LENGTH_MAX}).says(
+        "A Terraform type, such as `list(string)`; else the declared one.",
+        examples=["string", "map(object({ size = number, zone = optional(string) }))"],
+    ),
+    "description": _text_field(DESCRIPTION_LENGTH_MAX).says(
+        "What the form says of it; else the declared description."
+    ),
+    "default": Field(_default, {}).says(
+        "Any value of the variable's type; with it the variable is not required."
+    ),
+    "options": Field(_options, {"type": "array", "maxItems": OPTIONS_MAX}).says(
+        "The only values that are allowed; of a list or set, its only items."
+    ),
+    "group": _whole_field(PLACE_MAX, "").says(
+        "Which part of the form it stands in; 0 is never shown, and nobody can set it.", default=1
+    ),
+    "order": _whole_field(PLACE_MAX, "").says("Its place in the group.", default=0),
+    "sensitive": _BOOL.says("Write-only: kept out of answers, logs and forms.", default=False),
+    "update_safe": _BOOL.says("May be changed in a running deployment.", default=False),
 }
-_VARIABLE_FIELDS: Final[dict[str, Callable[[Node, list[Problem]], Any]]] = {
-    "name": _text(TITLE_LENGTH_MAX),
-    "type": _type,
-    "description": _text(DESCRIPTION_LENGTH_MAX),
-    "default": _default,
-    "options": _options,
-    "group": _whole(PLACE_MAX, ""),
-    "order": _whole(PLACE_MAX, ""),
-    "sensitive": _bool,
-    "update_safe": _bool,
+MODULE_FIELDS: Final[dict[str, Field]] = {
+    "name": Field(
+        _name, {"type": "string", "pattern": rf"^\s*{NAME.pattern}\s*$", "maxLength": 200}
+    ).says("The module's name, unique in its scope: the platform's, or one partner's."),
+    "title": _text_field(TITLE_LENGTH_MAX).says("What people read; else it is made of the name."),
+    "description": _text_field(DESCRIPTION_LENGTH_MAX).says("What the module is for."),
+    "credit_cost": _whole_field(WHOLE_NUMBER_MAX, " of credits").says(
+        "What a deployment costs, in credits; missing only where a reserved variable says it."
+    ),
+    "require_credit_purchases": _BOOL.says(
+        "Only credits that were bought pay for it, no awarded ones.", default=False
+    ),
+    "public_access": _BOOL.says("Whether others see a partner's module.", default=False),
+    "documentation": Field(
+        _address,
+        {
+            "type": "string",
+            "pattern": r"^\s*[hH][tT][tT][pP][sS]?://[^/?#\s]",
+            "maxLength": ADDRESS_LENGTH_MAX,
+        },
+    ).says("Where to read more."),
+    "tags": Field(
+        _tags,
+        {
+            "type": "array",
+            "maxItems": TAGS_MAX,
+            "items": {"type": "string", "maxLength": TAG_LENGTH_MAX},
+        },
+    ).says("Words to find it by."),
+    "variables": Field(
+        _variables,
+        {
+            "type": "array",
+            "maxItems": VARIABLES_MAX,
+            "items": {
+                "type": "object",
+                "properties": {name: each.schema for name, each in VARIABLE_FIELDS.items()},
+                "required": ["name"],
+                "additionalProperties": False,
+            },
+        },
+    ).says("What forms say of variables beyond what `.tf` files declare; each may be there once."),
 }
+REQUIRED: Final = ("name",)

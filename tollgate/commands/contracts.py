@@ -22,18 +22,24 @@ Output = Annotated[
 def schemas(*, check: Check = False, release: Release = False) -> None:
     """Export the messages' JSON Schemas into `contracts/schemas`; what is released never changes.
 
-    `--check` compares them, the golden examples and the whole history of `contracts/released.json`.
+    `module.yaml`'s goes into `docs`. `--check` compares them, the golden examples and the whole
+    history of `contracts/released.json`.
     """
     from contracts import export
     from contracts.registry import REGISTRY
     from devkit import contract_releases
+    from services.catalog import module_yaml_schema
 
     with failures_told():
         if not check and not release:
             for path in export.write(export.contracts_of(REGISTRY), export.SCHEMAS):
                 typer.echo(f"changed: {path}")
+            if module_yaml_schema.write():
+                typer.echo(f"changed: {module_yaml_schema.FILE.name}")
             return
         problems = contract_releases.problems()
+        if module_yaml_schema.is_stale():
+            problems.append(f"{module_yaml_schema.FILE} is stale: run `make schemas`")
         for problem in problems:
             typer.echo(problem, err=True)
         if problems:
