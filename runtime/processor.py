@@ -8,32 +8,23 @@ it is tried again later, and parked when that does not help.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 import structlog
 
 from contracts.events import RequestRefused
 from runtime.clock import Clock
+from runtime.floor import not_before_floor
 from runtime.inbox import PATIENCE, Delivery, HeldBack, Turn, seen_by, set_aside, streams_of, turn
 from runtime.metrics import BATCH_SIZE, MESSAGES
 from runtime.projector import Projection
 from runtime.refusal import Refusal
 from runtime.store import Changes, Store, StreamKind, Transaction, Waiting
-from runtime.work import (
-    Command,
-    DocumentKey,
-    Handlers,
-    Needs,
-    Outcome,
-    Spans,
-    TimeFloor,
-    Work,
-)
+from runtime.work import Command, DocumentKey, Handlers, Needs, Outcome, Spans, Work
 
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 4_000
@@ -338,18 +329,11 @@ class Processor:
             service=self._service,
             kinds=self._kinds,
             refused=self._refused,
-            now=self._not_before_floor(now, documents),
+            now=not_before_floor(now, self._floor, documents),
             heads=heads,
             documents=documents,
             declared_documents=declared,
         )
-
-    def _not_before_floor(self, now: datetime, documents: Mapping[DocumentKey, bytes]) -> datetime:
-        """Return the time, or the floor where this machine's clock is behind it."""
-        body = None if self._floor is None else documents.get(self._floor)
-        if body is None:
-            return now
-        return max(now, msgspec.msgpack.decode(body, type=TimeFloor).until)
 
     def _deliver(
         self, delivery: Delivery, work: Work, cursors: dict[str, int], batch: _Batch

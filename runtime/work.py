@@ -50,17 +50,6 @@ class Command:
 Message = Envelope[Any] | Command
 
 
-class TimeFloor(msgspec.Struct, frozen=True):
-    """An instant before which nothing may happen any more, whatever a replica's clock says.
-
-    A service that names a document as its floor reads it in every transaction, after the heads are
-    locked. So once a higher floor is committed, and every transaction that was open then has
-    ended, no fact can carry an earlier `at`; and nobody waited for anybody.
-    """
-
-    until: datetime
-
-
 @dataclass(frozen=True)
 class Needs:
     """The own streams to lock and the documents to load before a message can be handled."""

@@ -123,6 +123,27 @@ def seal(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo("everything is sealed already")
 
 
+@app.command("export")
+def export(
+    *,
+    to: Annotated[Path, typer.Option("--to", help="A new or empty folder.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy segments, manifests, public keys and what is not sealed yet, for an auditor."""
+    from services.ledger.sealing.export import export as export_ledger
+    from services.ledger.sealing.setup import checked_place, public_keys
+    from services.ledger.settings import LedgerSettings
+    from tollgate.target import use_service
+
+    with failures_told(), _progress("exporting") as progress:
+        use_service("ledger", data_dir)
+        settings = LedgerSettings()
+        dsn, place = settings.postgres_dsn.get_secret_value(), checked_place(settings)
+        keys = public_keys(settings)
+        segments, facts = asyncio.run(export_ledger(dsn, place, keys, to, progress=progress))
+    typer.echo(f"{segments} segments and {facts} facts that are not sealed yet are in {to}")
+
+
 @app.command("attest")
 def attest(*, data_dir: DataDir = None) -> None:
     """Attest the months that are over, as the ledger does a few minutes after each one's end."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from runtime.work import Command, DocumentKey, Needs, TimeFloor, Work
+from runtime.floor import TimeFloor
+from runtime.work import Command, DocumentKey, Needs, Work
 from services.ledger.periods.rules import Month, PeriodAttested, decide
 
 FLOOR: Final[DocumentKey] = ("periods", "floor")
