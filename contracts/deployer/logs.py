@@ -25,10 +25,18 @@ def log_subject(build_id: str) -> str:
     return f"tollgate.logs.v{LOGS_VERSION}.{build_id}"
 
 
+class Progress(Value):
+    """How many resources Terraform has made, changed or removed, of how many it is to."""
+
+    done: Count
+    planned: Count
+
+
 class LogChunk(Value):
     """Some of a build's log: `text` begins at byte `offset` of the UTF-8 log.
 
-    `final` marks the last chunk of the build; no more follow.
+    `progress` is how far Terraform was then, once it has a plan. `final` marks the last chunk of
+    the build; no more follow.
     """
 
     build_id: Id
@@ -37,4 +45,5 @@ class LogChunk(Value):
     offset: Count
     text: Annotated[str, Field(max_length=CHUNK_BYTES_MAX, pattern=TEXT_PATTERN)]
     at: Instant
+    progress: Progress | None = None
     final: bool = False

@@ -141,19 +141,27 @@ async def log_end(database: Database, build_id: str) -> int:
 
 
 async def keep_log(
-    database: Database, lease: Lease, *, offset: int, text: str, bytes_max: int, at: datetime
+    database: Database,
+    lease: Lease,
+    *,
+    offset: int,
+    text: str,
+    progress: tuple[int, int] | None,
+    bytes_max: int,
+    at: datetime,
 ) -> int:
     """Keep a piece of a running build's log where it belongs; return where the log goes on.
 
     What is there already changes nothing. A piece that begins beyond the end, or would make the
-    log longer than it may be, is not kept.
+    log longer than it may be, is not kept. `progress` is how many resources are done, of how many.
     """
     size = len(text.encode())
     if size and offset == await log_end(database, lease.build_id) and offset + size <= bytes_max:
         await database.execute(
             """insert into log_chunks (build_id, chunk_offset, deployment_id, user_id, text, bytes,
-                                       at, final)
-               select b.build_id, $2, b.deployment_id, b.user_id, $3, $4, $5, false from builds b
+                                       at, final, done, planned)
+               select b.build_id, $2, b.deployment_id, b.user_id, $3, $4, $5, false, $7, $8
+               from builds b
                where b.build_id = $1 and b.status = 'RUNNING' and b.attempt = $6
                for share on conflict do nothing""",
             lease.build_id,
@@ -162,6 +170,7 @@ async def keep_log(
             size,
             at,
             lease.attempt,
+            *(progress or (None, None)),
         )
     return await log_end(database, lease.build_id)
 

@@ -5,7 +5,8 @@
 | `GET job?runner=ID` | what to run, with which variables and bounds; to the first runner only |
 | `GET source` | the module's archive |
 | `POST heartbeat` | says that the runner lives; answers whether to stop |
-| `POST logs?offset=N` | text that begins at byte N; answers where the log goes on |
+| `POST logs?offset=N` | text that begins at byte N; answers where the log goes on; `done` and
+`planned` beside it say how many resources are made, changed or removed, and of how many |
 | `GET` `POST` `DELETE` `LOCK` `UNLOCK` `state` | Terraform's HTTP backend |
 | `POST result` | how it ended, once |
 
@@ -46,6 +47,7 @@ NO_STATE: Final = b""
 """What is kept where a state was deleted: a version like any other, so that none is ever lost."""
 _CODE: Final = re.compile(r"[A-Z][A-Z_]{0,62}")
 _RUNNER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _LEASE: Final = web.RequestKey("lease", Lease)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -147,10 +149,14 @@ class BuildsApi:
 
     async def _logs(self, request: web.Request) -> web.Response:
         lease = request[_LEASE]
-        offset = request.query.get("offset", "")
         body = await request.read()
-        if not (offset.isascii() and offset.isdigit()) or len(body) > LOG_PIECE_BYTES_MAX:
-            return web.json_response({"error": "offset or size"}, status=400)
+        try:
+            offset = _number(request, "offset")
+            done, planned = _number(request, "done", "0"), _number(request, "planned", "0")
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        if len(body) > LOG_PIECE_BYTES_MAX:
+            return web.json_response({"error": "the piece is too large"}, status=400)
         try:
             text = body.decode()
         except UnicodeDecodeError:
@@ -160,8 +166,9 @@ class BuildsApi:
         end = await builds.keep_log(
             self._running.pool,
             lease,
-            offset=int(offset),
+            offset=offset,
             text=text.replace("\0", "?"),
+            progress=(done, planned) if "planned" in request.query else None,
             bytes_max=self._settings.log_bytes_max,
             at=self._running.clock.now(),
         )
@@ -266,6 +273,14 @@ class BuildsApi:
         lock_id = _lock_id(await _lock_info(request))
         await states.unlock_state(self._running.pool, request[_LEASE], lock_id)
         return web.json_response({})
+
+
+def _number(request: web.Request, name: str, default: str = "") -> int:
+    """Return a whole number of the query; `ValueError` where it is none, or too large."""
+    text = request.query.get(name, default)
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{name} is no whole number")
+    return int(text)
 
 
 def _token(request: web.Request) -> str | None:

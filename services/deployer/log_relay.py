@@ -3,10 +3,11 @@
 import asyncio
 from typing import Final
 
+import asyncpg
 import structlog
 from nats.errors import Error as NatsError
 
-from contracts.deployer.logs import CHUNK_BYTES_MAX, LogChunk, log_subject
+from contracts.deployer.logs import CHUNK_BYTES_MAX, LogChunk, Progress, log_subject
 from contracts.subjects import LOG_STREAM
 from runtime.bus import BusError
 from runtime.process import Running
@@ -36,8 +37,8 @@ async def relay_logs(running: Running, woken: asyncio.Event) -> None:
 async def relay_round(running: Running) -> int:
     """Relay some of what waits; return how many chunks that was."""
     rows = await running.pool.fetch(
-        """select build_id, chunk_offset, deployment_id, user_id, text, at, final from log_chunks
-           where not relayed order by at, build_id, chunk_offset limit $1""",
+        """select build_id, chunk_offset, deployment_id, user_id, text, at, final, done, planned
+           from log_chunks where not relayed order by at, build_id, chunk_offset limit $1""",
         ROUND_MAX,
     )
     for row in rows:
@@ -49,6 +50,7 @@ async def relay_round(running: Running) -> int:
                 offset=offset,
                 text=text,
                 at=row["at"],
+                progress=_progress(row),
                 final=final,
             )
             await _publish(running, chunk)
@@ -70,6 +72,12 @@ def pieces(offset: int, text: str, *, final: bool) -> list[tuple[int, str, bool]
         found.append((offset, piece, final and last))
         offset += len(piece.encode())
     return found
+
+
+def _progress(row: asyncpg.Record) -> Progress | None:
+    if row["planned"] is None:
+        return None
+    return Progress(done=row["done"], planned=row["planned"])
 
 
 async def _publish(running: Running, chunk: LogChunk) -> None:

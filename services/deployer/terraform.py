@@ -26,6 +26,7 @@ UNSAVED_STATE_FILE: Final = "errored.tfstate"
 """Where Terraform writes the state that it can hand over to nobody, in the module's folder."""
 STATE_BYTES_MAX: Final = 64 * 1024**2
 _ERRORS_TEXT_LINES_MAX: Final = 20
+_TELLS_PROGRESS: Final = ('"type":"change_summary"', '"type":"apply_complete"')
 _TELLS_NOTHING: Final = ("Terraform encountered problems", "OpenTofu encountered problems")
 
 
@@ -130,6 +131,27 @@ def readable(line: str) -> tuple[str, str | None]:
         return text, None
     told = _diagnostic(diagnostic)
     return told, told if diagnostic.get("severity") == "error" else None
+
+
+def progress_in(line: str) -> tuple[int | None, int]:
+    """Return what a line of `-json` output says of progress: resources planned, and done by it.
+
+    A resource that is replaced counts twice, as Terraform's own summary does.
+    """
+    if not any(mark in line for mark in _TELLS_PROGRESS):
+        return None, 0
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None, 0
+    match message:
+        case {"type": "apply_complete"}:
+            return None, 1
+        case {"type": "change_summary", "changes": {"operation": "plan"} as changes}:
+            counts = (changes.get(kind, 0) for kind in ("add", "change", "remove", "import"))
+            return sum(count for count in counts if isinstance(count, int) and count > 0), 0
+        case _:
+            return None, 0
 
 
 def error_in_text(lines: Sequence[str]) -> str | None:

@@ -11,8 +11,8 @@ from contracts.deployer.logs import LogChunk
 from runtime.connection import Connection
 
 _INSERT = """
-    insert into log_chunks (build_id, start, stop, deployment_id, body, final, at)
-    values ($1, $2, $3, $4, $5, $6, $7)
+    insert into log_chunks (build_id, start, stop, deployment_id, body, final, at, done, planned)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     on conflict (build_id, start) do update
     set stop = excluded.stop, body = excluded.body, final = log_chunks.final or excluded.final
     where log_chunks.stop < excluded.stop or (excluded.final and not log_chunks.final)"""
@@ -20,12 +20,17 @@ _INSERT = """
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """Bytes `start` up to, not including, `stop` of a build's log; nothing follows a final one."""
+    """Bytes `start` up to, not including, `stop` of a build's log; nothing follows a final one.
+
+    `done` and `planned` say how many resources Terraform was through with, of how many, if it knew.
+    """
 
     start: int
     stop: int
     body: bytes
     final: bool
+    done: int | None
+    planned: int | None
 
 
 async def on_log_chunks(connection: Connection, chunks: Sequence[LogChunk]) -> None:
@@ -35,7 +40,9 @@ async def on_log_chunks(connection: Connection, chunks: Sequence[LogChunk]) -> N
         body = chunk.text.encode()
         stop = chunk.offset + len(body)
         place = (chunk.build_id, chunk.offset, stop, chunk.deployment_id)
-        rows.append((*place, body, chunk.final, chunk.at))
+        told = chunk.progress
+        progress = (None, None) if told is None else (told.done, told.planned)
+        rows.append((*place, body, chunk.final, chunk.at, *progress))
     await connection.executemany(_INSERT, rows)
 
 
@@ -44,7 +51,7 @@ async def read_chunks(
 ) -> list[StoredChunk]:
     """Return chunks that hold bytes from offset `after` on, in order."""
     rows = await connection.fetch(
-        """select start, stop, body, final from log_chunks
+        """select start, stop, body, final, done, planned from log_chunks
            where build_id = $1 and (stop > $2 or (final and stop >= $2))
            order by start limit $3""",
         build_id,

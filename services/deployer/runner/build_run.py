@@ -236,11 +236,18 @@ class BuildRun:
     async def _send_log(self) -> None:
         """Send what has not been heard yet; the answer says where the log goes on."""
         while piece := self._log.read(offset := self._sent, PIECE_BYTES_MAX):
-            answer = await self._reporter.ask("POST", f"logs?offset={offset}", body=piece)
+            answer = await self._reporter.ask("POST", self._log_path(offset), body=piece)
             self._sent = msgspec.json.decode(answer, type=LogEnd).end
             if self._sent == offset:
                 _note("the log is longer than is kept")
                 return
+
+    def _log_path(self, offset: int) -> str:
+        """Return where a piece of log goes, with how far Terraform was by then."""
+        terraform = self._terraform
+        if terraform.planned is None:
+            return f"logs?offset={offset}"
+        return f"logs?offset={offset}&done={terraform.done}&planned={terraform.planned}"
 
     # How it ends.
 

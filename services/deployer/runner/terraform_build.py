@@ -43,7 +43,11 @@ def unsaved_states(folder: Path, archive_folder: str) -> list[bytes]:
 
 
 class TerraformBuild:
-    """Terraform's part of a build; what it prints is handed to `say`, line by line."""
+    """Terraform's part of a build; what it prints is handed to `say`, line by line.
+
+    `planned` says how many resources are to be made, changed or removed, once Terraform knows, and
+    `done` how many of them are.
+    """
 
     def __init__(
         self, order: Order, job: Job, *, state_url: str, say: Callable[[str], None]
@@ -54,6 +58,8 @@ class TerraformBuild:
         self._say = say
         self._home = Path(order.folder) / "home"
         self._error: str | None = None
+        self.planned: int | None = None
+        self.done = 0
         self._made = False
         self._program: Program | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -152,6 +158,9 @@ class TerraformBuild:
         def take(line: str) -> None:
             text, error = terraform.readable(line)
             self._error = self._error or error
+            planned, done = terraform.progress_in(line)
+            self.planned = self.planned if planned is None else planned
+            self.done += done
             if len(printed) < LINES_KEPT_MAX:
                 printed.append(text)
             self._say(text)

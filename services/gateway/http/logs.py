@@ -1,6 +1,7 @@
 """Build logs, as text or live."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -66,8 +67,8 @@ async def logs(
 ) -> Response:
     """Read a build's log: as text as far as it goes, or live with `Accept: text/event-stream`.
 
-    Live, `log` events carry the text, and the id of each is the byte to go on from; an `end` event
-    comes after the last of them.
+    Live, `log` events carry the text, and the id of each is the byte to go on from; `progress`
+    events say `{"done": 1, "planned": 3}`, resources; an `end` event comes after the last of them.
     """
     async with gateway.connection() as connection:
         await visible_deployment(connection, asker, deployment_id)
@@ -151,6 +152,7 @@ async def _live(
     tail = _Tail(start)
     beat_at = loop.time() + HEARTBEAT_SECONDS
     moved_at = loop.time()
+    told: tuple[int | None, int | None] = (None, None)
     with gateway.wakes.waiting(log_topic(build["id"])) as woken:
         while not gateway.running.stopping.is_set():
             async with gateway.connection() as connection:
@@ -167,6 +169,10 @@ async def _live(
                 if piece:
                     text = piece.decode("utf-8", "replace")
                     yield event_bytes(kind="log", data=text, event_id=str(tail.position))
+                if chunk.planned is not None and (chunk.done, chunk.planned) != told:
+                    told = (chunk.done, chunk.planned)
+                    progress = {"done": chunk.done, "planned": chunk.planned}
+                    yield event_bytes(kind="progress", data=json.dumps(progress))
             over = current is None or (current["finished_at"] is not None and not patient)
             if tail.ended or (over and not chunks):
                 yield event_bytes(kind="end", data="{}", event_id=str(tail.position))

@@ -48,6 +48,19 @@ async def test_a_build_succeeds_with_its_outputs_its_log_and_its_state(
     }  # fmt: skip
 
 
+async def test_how_far_terraform_is_is_kept_with_what_it_prints(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    two = 'resource "terraform_data" "first" { input = 1 }'
+    deployment_id = await deployer.deploy(running(tmp_path / "two", "echo hello", two), {})
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    rows = await deployer.pool.fetch(
+        "select done, planned from log_chunks where planned is not null order by chunk_offset"
+    )
+    assert (rows[-1]["done"], rows[-1]["planned"]) == (2, 2)
+    assert [row["done"] for row in rows] == sorted(row["done"] for row in rows)
+
+
 async def test_the_log_ends_with_a_final_piece_and_nothing_is_left_behind(
     deployer: HandledDeployer,
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from contracts.deployer.logs import LogChunk
+from contracts.deployer.logs import LogChunk, Progress
 from services.gateway.housekeeping import remove_expired
 from services.gateway.log_rows import on_log_chunks
 from tests.integration.gateway.api import Api
@@ -215,6 +215,32 @@ async def test_a_log_is_heard_live_in_order_and_resumed_by_its_id(api: Api) -> N
 
     assert [first, second] == [("log", "4", "one\n"), ("log", "8", "two\n")]
     assert rest == [("log", "8", "two\n"), ("log", "14", "three\n"), ("end", "14", "{}")]
+
+
+async def test_how_far_terraform_is_is_told_whenever_it_has_changed(api: Api) -> None:
+    ada = await api.person()
+    await publishes(api)
+    deployer = await deploys(api, ada)
+    path = f"/api/deployments/{deployer.asked.deployment_id}/logs"
+    pieces = [
+        chunk(deployer.build_id, number, "x").model_copy(update={"progress": progress})
+        for number, progress in enumerate(
+            (
+                None,
+                Progress(done=0, planned=2),
+                Progress(done=0, planned=2),
+                Progress(done=1, planned=2),
+            )
+        )
+    ]
+    async with listening(ada, path) as heard:
+        await keep(api, *pieces, chunk(deployer.build_id, 4, "", final=True))
+        told = [await heard.next() for _ in range(7)]
+
+    assert [event[2] for event in told if event[0] == "progress"] == [
+        '{"done": 0, "planned": 2}',
+        '{"done": 1, "planned": 2}',
+    ]
 
 
 @pytest.mark.parametrize("last_id", ["x", "-1", "9" * 30])

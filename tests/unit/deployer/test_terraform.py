@@ -10,6 +10,7 @@ from services.deployer import terraform
 from services.deployer.terraform import (
     error_in_text,
     find_terraform,
+    progress_in,
     read_state,
     readable,
     resources_in,
@@ -57,6 +58,25 @@ def test_output_is_shown_as_people_read_it(printed: str, shown: str, error: str 
 def test_a_line_that_is_nested_too_deep_to_be_read_is_shown_as_it_is() -> None:
     deep = "[" * 200_000
     assert readable(deep) == (deep, None)
+
+
+@pytest.mark.parametrize(
+    ("printed", "planned", "done"),
+    [
+        ('{"type":"change_summary","changes":{"add":2,"change":1,"operation":"plan"}}', 3, 0),
+        ('{"@message":"x: Creation complete","type":"apply_complete"}', None, 1),
+        ('{"type":"change_summary","changes":{"add":2,"operation":"apply"}}', None, 0),
+        ('{"type":"change_summary","changes":{"add":"2","operation":"plan"}}', 0, 0),
+        ('{"type":"change_summary","changes":7}', None, 0),
+        ('{"type":"provision_progress","@message":"\\"type\\":\\"apply_complete\\""}', None, 0),
+        ('printed by a module: "type":"apply_complete"', None, 0),
+        ("Plan: 1 to add", None, 0),
+    ],
+)  # fmt: skip
+def test_progress_is_what_terraform_says_of_it(
+    printed: str, planned: int | None, done: int
+) -> None:
+    assert progress_in(printed) == (planned, done)
 
 
 INIT = """
