@@ -89,6 +89,9 @@ JsonData = Annotated[Any, AfterValidator(_is_json)]
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 """An opaque id: UUIDv7 where we made it."""
 
+ForeignId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:-]+$")]
+"""An id that somebody else has made, and made longer than we would."""
+
 Amount = Annotated[Credits, Field(ge=0, le=WHOLE_NUMBER_MAX)]
 """A number of credits, zero or more."""
 

@@ -164,7 +164,8 @@ class Environment:
                     "TOLLGATE_SEGMENTS_URL": segments,
                 }
             case "gateway":
-                return {
+                hook = {"TOLLGATE_STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret}
+                return (hook if self.fakes_stripe else {}) | {
                     f"TOLLGATE_{name.upper()}_SEALING_PUBLIC_KEY": key
                     for name, key in self.secrets.sealing_public.items()
                 }

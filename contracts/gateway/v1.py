@@ -15,6 +15,7 @@ from contracts.types import (
     BasisPoints,
     Ciphertext,
     Currency,
+    ForeignId,
     Id,
     Instant,
     MinorUnits,
@@ -246,3 +247,44 @@ class PurchaseRequested(Request):
     price_minor: MinorUnits
     currency: Currency
     reference: Name
+
+
+class CheckoutRequested(Request):
+    """A user wants to buy credits through Stripe, with so many free ones, for this price.
+
+    The price is what the settings make of the credits, in minor units. The paths are where on our
+    own site the browser comes back to, having paid or not.
+    """
+
+    fact: ClassVar[str] = "checkout_requested"
+
+    checkout_id: Id
+    user_id: Id
+    credits: PositiveAmount
+    bonus: Amount
+    price_minor: MinorUnits
+    currency: Currency
+    success_path: ShortText
+    cancel_path: ShortText
+
+
+class CheckoutCheckRequested(Request):
+    """Somebody waits for an open checkout: Stripe should be asked how it stands."""
+
+    fact: ClassVar[str] = "checkout_check_requested"
+
+    checkout_id: Id
+
+
+class StripeEventReceived(Request):
+    """Stripe says that something happened to an object of its own: a hint, and no more.
+
+    Nothing of what it says of the object is here: whoever acts on it fetches the object itself.
+    """
+
+    fact: ClassVar[str] = "stripe_event_received"
+
+    event_id: Id
+    event_type: Name
+    object_id: ForeignId
+    object_type: Name

@@ -17,11 +17,14 @@ from contracts.types import (
     Credits,
     Currency,
     Digest,
+    ForeignId,
     GrantKind,
     Id,
     Instant,
+    LongText,
     LotKind,
     MinorUnits,
+    Name,
     Ordinal,
     Period,
     PositiveAmount,
@@ -357,6 +360,57 @@ class PeriodAttested(events.Event):
     head: Digest
     verified_facts: Count
     attested_at: Instant
+
+
+class CheckoutEvent(events.Event):
+    """The base of what happens to a checkout, in the stream `checkout-<id>`.
+
+    A checkout is an attempt to buy credits through Stripe. What it brings into the wallet is
+    `credits_purchased`, in the wallet's own stream.
+    """
+
+    service: ClassVar[str] = "ledger"
+    kind: ClassVar[str] = "checkout"
+
+    checkout_id: Id
+    user_id: Id
+
+
+class CheckoutOpened(CheckoutEvent):
+    """Stripe has a session for it: at `url` the user can pay until it expires."""
+
+    fact: ClassVar[str] = "checkout_opened"
+
+    credits: PositiveAmount
+    bonus: Amount
+    price_minor: MinorUnits
+    currency: Currency
+    session_id: ForeignId
+    url: LongText
+    session_expires_at: Instant
+
+
+class CheckoutPaid(CheckoutEvent):
+    """It was paid, and its credits were booked before this."""
+
+    fact: ClassVar[str] = "checkout_paid"
+
+    payment_id: Id
+
+
+class CheckoutExpired(CheckoutEvent):
+    """Nobody paid it in time."""
+
+    fact: ClassVar[str] = "checkout_expired"
+
+
+class CheckoutFailed(CheckoutEvent):
+    """It came to nothing: Stripe opened no session, or the payment did not arrive in the end."""
+
+    fact: ClassVar[str] = "checkout_failed"
+
+    code: Name
+    detail: ShortText
 
 
 class RequestRefused(events.RequestRefused):

@@ -33,7 +33,7 @@ def session(  # noqa: PLR0913 - each is one thing that Stripe is told
     livemode: bool = False,
 ) -> Object:
     """Return an open checkout session; its payment intent is made when somebody pays."""
-    id_ = new_id("cs_test")
+    id_ = f"cs_test_{secrets.token_hex(29)}"
     return {
         "id": id_,
         "object": "checkout.session",

@@ -25,7 +25,6 @@ create table if not exists deliveries (
     number integer primary key autoincrement, event_id text not null, due_at real not null,
     attempts integer not null default 0, status text not null default 'PENDING',
     last_answer text);
-create table if not exists notes (name text primary key, body text not null);
 """
 
 
@@ -152,14 +151,3 @@ class Store:
             (limit,),
         ).fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def note(self, name: str) -> Object | None:
-        """Return a note, or nothing."""
-        row = self._database.execute("select body from notes where name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
-
-    def keep_note(self, name: str, value: Object) -> None:
-        """Keep a note."""
-        self._database.execute(
-            "insert or replace into notes (name, body) values (?, ?)", (name, json.dumps(value))
-        )

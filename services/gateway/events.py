@@ -251,6 +251,33 @@ class PurchaseAsked(_Asked, frozen=True, tag="purchase_asked"):
     reference: str
 
 
+class CheckoutAsked(_Asked, frozen=True, tag="checkout_asked"):
+    """A user wants to buy credits, with so many free ones, for this price in minor units."""
+
+    checkout_id: str
+    user_id: str
+    credits: int
+    bonus: int
+    price_minor: int
+    currency: str
+    success_path: str
+    cancel_path: str
+
+
+class CheckoutCheckAsked(_Asked, frozen=True, tag="checkout_check_asked"):
+    """Somebody waits for an open checkout."""
+
+    checkout_id: str
+
+
+class StripeEventTaken(_Asked, frozen=True, tag="stripe_event_taken"):
+    """Stripe says, under its signature, that something happened to an object."""
+
+    event_type: str
+    object_id: str
+    object_type: str
+
+
 RequestFact = (
     DeploymentAsked
     | CancelAsked
@@ -260,6 +287,9 @@ RequestFact = (
     | AwardAsked
     | AdjustmentAsked
     | PurchaseAsked
+    | CheckoutAsked
+    | CheckoutCheckAsked
+    | StripeEventTaken
 )
 
 

@@ -10,6 +10,7 @@ from services.gateway.decider.settings import EstablishSettings
 from services.gateway.gateway import put_together
 from services.gateway.handlers import GatewayHandlers, SetSettings
 from services.gateway.housekeeping import keep_house
+from services.gateway.projections.checkouts import CHECKOUTS
 from services.gateway.projections.client_events import ClientEvents
 from services.gateway.projections.deployments import DEPLOYMENTS
 from services.gateway.projections.modules import MODULES
@@ -55,6 +56,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             PINS,
             SYNCS,
             WALLETS,
+            CHECKOUTS,
             DEPLOYMENTS,
             REVENUE,
             REQUESTS,

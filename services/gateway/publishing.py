@@ -17,6 +17,8 @@ from services.gateway.events import (
     AdminsFact,
     AwardAsked,
     CancelAsked,
+    CheckoutAsked,
+    CheckoutCheckAsked,
     DeploymentAsked,
     FeatureAsked,
     Pins,
@@ -29,6 +31,7 @@ from services.gateway.events import (
     SettingsChanged,
     SettingsFact,
     SettingsState,
+    StripeEventTaken,
     SyncAsked,
     User,
     UserDeactivated,
@@ -177,6 +180,8 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             return [v1.FeatureRequested(**head, module_id=module_id, featured=featured)]
         case AwardAsked() | AdjustmentAsked() | PurchaseAsked():
             return [_movement(record.fact, head)]
+        case CheckoutAsked() | CheckoutCheckAsked() | StripeEventTaken():
+            return [_about_checkout(record.fact, head)]
         case _:
             assert_never(record.fact)
 
@@ -204,6 +209,36 @@ def _movement(fact: AwardAsked | AdjustmentAsked | PurchaseAsked, head: dict[str
                 price_minor=fact.price_minor,
                 currency=fact.currency,
                 reference=fact.reference,
+            )
+        case _:
+            assert_never(fact)
+
+
+def _about_checkout(
+    fact: CheckoutAsked | CheckoutCheckAsked | StripeEventTaken, head: dict[str, Any]
+) -> Event:
+    match fact:
+        case CheckoutAsked():
+            return v1.CheckoutRequested(
+                **head,
+                checkout_id=fact.checkout_id,
+                user_id=fact.user_id,
+                credits=Credits(fact.credits),
+                bonus=Credits(fact.bonus),
+                price_minor=fact.price_minor,
+                currency=fact.currency,
+                success_path=fact.success_path,
+                cancel_path=fact.cancel_path,
+            )
+        case CheckoutCheckAsked(checkout_id=checkout_id):
+            return v1.CheckoutCheckRequested(**head, checkout_id=checkout_id)
+        case StripeEventTaken():
+            return v1.StripeEventReceived(
+                **head,
+                event_id=head["request_id"],
+                event_type=fact.event_type,
+                object_id=fact.object_id,
+                object_type=fact.object_type,
             )
         case _:
             assert_never(fact)

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from runtime.settings import RuntimeSettings
 
@@ -33,6 +33,10 @@ class GatewaySettings(RuntimeSettings):
     rate_limit_burst: Annotated[
         int, Field(ge=1, le=100_000, description="calls that may come at once")
     ] = 600
+    stripe_webhook_secret: Annotated[
+        SecretStr | None,
+        Field(description="Stripe's signing secret of the webhook, whsec_…; none: no webhooks"),
+    ] = None
     trusted_proxies: Annotated[
         str,
         Field(description="proxies whose X-Forwarded-For is believed, as CIDRs with commas"),

@@ -14,6 +14,7 @@ from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from services.gateway.gateway import Gateway
 from services.gateway.http import (
+    checkout,
     credits,  # noqa: A004 - the resource's name
     deployments,
     events,
@@ -29,6 +30,7 @@ from services.gateway.http import (
     revenue,
     session,
     settings,
+    stripe_hook,
     syncs,
     tokens,
     users,
@@ -44,8 +46,8 @@ VERSION: Final = "1"
 _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
-    session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, quotes,
-    deployments, logs, requests, events, revenue, openapi, health,
+    session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
+    stripe_hook, quotes, deployments, logs, requests, events, revenue, openapi, health,
 )  # fmt: skip
 
 

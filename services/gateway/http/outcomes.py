@@ -51,6 +51,7 @@ async def conclude(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
 
 async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     """Return what came of a request that was done, as the call that put it answers."""
+    from services.gateway.http.checkout import shown_checkout
     from services.gateway.http.credits import line_shown, lot_shown
     from services.gateway.http.deployments import created_deployment, shown_deployment
     from services.gateway.http.modules import shown_module
@@ -67,6 +68,8 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
             return await lot_shown(gateway, answer.resource_id)
         case "adjustment":
             return await line_shown(gateway, answer.resource_id)
+        case "checkout":
+            return await shown_checkout(gateway, asker, answer.resource_id)
         case "sync":
             return await shown_sync(gateway, asker, answer.resource_id)
         case _:

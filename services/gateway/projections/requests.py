@@ -19,13 +19,19 @@ from contracts.deployer.v1 import (
 )
 from contracts.envelope import Envelope
 from contracts.events import RequestRefused
-from contracts.ledger.v1 import CreditsAdjusted, CreditsAwarded, CreditsPurchased
+from contracts.ledger.v1 import (
+    CheckoutOpened,
+    CreditsAdjusted,
+    CreditsAwarded,
+    CreditsPurchased,
+)
 from runtime.projector import Change
 from runtime.store import Recorded
 from services.gateway.events import (
     AdjustmentAsked,
     AwardAsked,
     CancelAsked,
+    CheckoutAsked,
     DeploymentAsked,
     FeatureAsked,
     PurchaseAsked,
@@ -91,6 +97,8 @@ def _asked(fact: Any) -> str | None:
             return "adjustment"
         case PurchaseAsked():
             return "purchase"
+        case CheckoutAsked():
+            return "checkout"
         case _:
             return None
 
@@ -121,6 +129,8 @@ def _answer(change: Envelope[Any]) -> tuple[str, str] | None:
             return "award", lot.lot_id
         case CreditsPurchased(lot=lot):
             return "purchase", lot.lot_id
+        case CheckoutOpened(checkout_id=checkout_id):
+            return "checkout", checkout_id
         case CreditsAdjusted():
             return "adjustment", change.id
         case SyncFinished(sync_id=sync_id):
