@@ -178,7 +178,10 @@ async def test_the_ledgers_refusal_is_the_answer(api: Api) -> None:
     buyer = await api.person()
     asked, buying = await asks_to_buy(api, buyer, 10)
     refused = ledger.RequestRefused(
-        request_id=asked.request_id, code="STRIPE_NOT_CONFIGURED", detail="no key is set"
+        request_id=asked.request_id,
+        code="STRIPE_NOT_CONFIGURED",
+        detail="no key is set",
+        details={},
     )
     await api.tells(f"refusal-{asked.request_id}", refused, correlation_id=asked.request_id)
     answer = await buying

@@ -47,6 +47,9 @@ TABLE = {
     "POST /api/credits/awards": "admin finance",
     "POST /api/credits/adjustments": "admin finance",
     "POST /api/credits/purchases": "admin finance",
+    "POST /api/credits/checkout": SIGNED_IN,
+    "GET /api/credits/checkout/{checkout_id}": SIGNED_IN,
+    "POST /api/hooks/stripe": ANYONE,
     "POST /api/quotes": SIGNED_IN,
     "POST /api/deployments": SIGNED_IN,
     "GET /api/deployments": SIGNED_IN,
@@ -59,7 +62,7 @@ TABLE = {
     "GET /api/revenue/modules": "admin finance partner",
     "GET /api/revenue/users": "admin agent finance",
 }
-WITHOUT_A_KEY = {"POST /api/session", "POST /api/hooks/github"}
+WITHOUT_A_KEY = {"POST /api/session", "POST /api/hooks/github", "POST /api/hooks/stripe"}
 
 
 def routes() -> dict[str, Access]:
