@@ -138,25 +138,25 @@ class Life:
 
 def lives(wallets: int = TEMPLATES, facts: int = FACTS_OF_A_WALLET, *, seed: int = 1) -> list[Life]:
     """Return wallets that as many facts happened to, the same for the same seed."""
-    found = [
-        Life(f"user-{number:06}", random.Random(f"{seed} {number}")) for number in range(wallets)
-    ]
+    found = [Life(f"user-{number:06}", _chance(seed, number)) for number in range(wallets)]
     for life in found:
         life.live(facts)
     return found
 
 
+def _chance(seed: int, number: int) -> random.Random:
+    return random.Random(f"{seed} {number}")  # noqa: S311 - a history, and no secret
+
+
 def table_of(wallets: list[Life]) -> pa.Table:
     """Return the columns of the wallets' facts, raw ones first, without their bodies."""
-    facts = [(f"wallet-{life.user_id}", fact) for life in wallets for _, fact in life.facts]
+    facts = [(f"wallet-{life.user_id}", at, fact) for life in wallets for at, fact in life.facts]
     raw = {
-        "stream": pa.array([stream for stream, _ in facts], pa.string()),
+        "stream": pa.array([stream for stream, _, _ in facts], pa.string()),
         "version": pa.array(
             [number for life in wallets for number in range(1, len(life.facts) + 1)], pa.int64()
         ),
-        "at": pa.array(
-            [at for life in wallets for at, _ in life.facts], pa.timestamp("us", tz="UTC")
-        ),
+        "at": pa.array([at for _, at, _ in facts], pa.timestamp("us", tz="UTC")),
     }
     return pa.table(raw | arrays_of(facts))
 

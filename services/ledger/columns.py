@@ -14,6 +14,7 @@ of streams have a row too, with nulls for texts and zeros for numbers.
   disputed lots, stands only here: a fact's slices do not say which lots are disputed.
 - `…_spent`: what the fact adds to the credits that settlements were paid with, by their kind;
   negative where they come back, or where others take their place.
+- `month`: the fact's month in UTC, 202603 for March 2026.
 - `standard_cost`: what a placed hold asked of awarded and purchased credits alike; 0 for every
   other fact, and for a hold that may only take purchased credits or takes none.
 - `true_revenue_minor`: what the fact earned, negative where it takes earnings back.
@@ -25,6 +26,7 @@ of streams have a row too, with nulls for texts and zeros for numbers.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -75,6 +77,7 @@ MOVED: Final = ("awarded", "purchased", "awarded_held", "purchased_held", "debt"
 """The parts that follow from a fact's slices; each is a column `…_moved`."""
 
 _NUMBERS: Final = (
+    "month",
     *(f"{name}_moved" for name in MOVED),
     *(f"{name}_after" for name in BALANCE),
     "awarded_spent",
@@ -110,12 +113,12 @@ def typed_columns(rows: Sequence[FactRow]) -> dict[str, pa.Array]:
 
     `msgspec.ValidationError` where the body of a wallet's fact is not one.
     """
-    return arrays_of([(row.stream, _decoded(row)) for row in rows])
+    return arrays_of([(row.stream, row.at, _decoded(row)) for row in rows])
 
 
-def arrays_of(facts: Sequence[tuple[str, Fact | None]]) -> dict[str, pa.Array]:
-    """Return the columns of facts that are decoded already, each with its stream's name."""
-    found = [_row(stream, fact) for stream, fact in facts]
+def arrays_of(facts: Sequence[tuple[str, datetime, Fact | None]]) -> dict[str, pa.Array]:
+    """Return the columns of facts that are decoded already, each with its stream and instant."""
+    found = [_row(stream, at, fact) for stream, at, fact in facts]
     return {
         field.name: pa.array([row[field.name] for row in found], field.type) for field in SCHEMA
     }
@@ -130,7 +133,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
 }
 
 
-def _row(stream: str, fact: Fact | None) -> Mapping[str, Any]:
+def _row(stream: str, at: datetime, fact: Fact | None) -> Mapping[str, Any]:
     if fact is None:
         return _NOTHING
     effect = effect_of(fact)
@@ -139,6 +142,7 @@ def _row(stream: str, fact: Fact | None) -> Mapping[str, Any]:
         | {
             "user_id": stream.removeprefix(_WALLET),
             "fact": fact.__struct_config__.tag,
+            "month": at.year * 100 + at.month,
             "currency": effect.lot.currency if effect.lot else None,
             "awarded_spent": effect.awarded_spent,
             "purchased_spent": effect.purchased_spent,
