@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from services.ledger.events import Balance, LotKind, Slice
 
 
@@ -53,6 +55,37 @@ def parts(slices: Iterable[Slice]) -> tuple[int, int]:
     return awarded, purchased
 
 
+def frozen(balance: Balance, slices: Iterable[Slice], *, times: int = 1) -> Balance:
+    """Return the balance once free slices are frozen, or, -1 `times`, once they no longer are."""
+    awarded, purchased = parts(slices)
+    return replace(
+        balance,
+        awarded_frozen=balance.awarded_frozen + times * awarded,
+        purchased_frozen=balance.purchased_frozen + times * purchased,
+    )
+
+
+def returned(balance: Balance, slices: Iterable[Slice]) -> Balance:
+    """Return the balance once spent slices have come back to their lots."""
+    awarded, purchased = parts(slices)
+    return _moved(balance, awarded=awarded, purchased=purchased)
+
+
+def indebted(balance: Balance, credits_owed: int) -> Balance:
+    """Return the balance with so much more debt, or less where it is negative.
+
+    Purchased credits are counted net of debt.
+    """
+    return replace(
+        balance, purchased=balance.purchased - credits_owed, debt=balance.debt + credits_owed
+    )
+
+
+def repaid(balance: Balance, credits_repaid: int) -> Balance:
+    """Return the balance once so many free credits took the place of as much debt."""
+    return replace(balance, debt=balance.debt - credits_repaid)
+
+
 def _moved(
     balance: Balance,
     *,
@@ -66,4 +99,7 @@ def _moved(
         balance.purchased + purchased,
         balance.awarded_held + awarded_held,
         balance.purchased_held + purchased_held,
+        balance.awarded_frozen,
+        balance.purchased_frozen,
+        balance.debt,
     )

@@ -26,7 +26,9 @@ class ShortError(Exception):
 
 def burn_order(lots: Iterable[OpenLot], *, purchased_only: bool) -> list[OpenLot]:
     """Return the lots that may be spent, those to spend first at the front."""
-    candidates = [lot for lot in lots if lot.free and (lot.purchased or not purchased_only)]
+    candidates = [
+        lot for lot in lots if lot.free and not lot.frozen and (lot.purchased or not purchased_only)
+    ]
     if len(candidates) > 1:
         candidates.sort(key=_key)
     return candidates

@@ -7,6 +7,13 @@ first of these wins:
 - award: `SELF_AWARD`, `INVALID_CREDITS`, `EXPIRES_IN_THE_PAST`, `BALANCE_TOO_LARGE`
 - purchase: `SELF_AWARD`, `INVALID_CREDITS`, `INVALID_PRICE`, `CURRENCY_MISMATCH`,
   `BALANCE_TOO_LARGE`
+- refund of a settlement: `SELF_AWARD`, `INVALID_CREDITS`, `NOT_SETTLED`, `NOTHING_TO_REFUND`,
+  `REFUND_EXCEEDS_SETTLEMENT`, `BALANCE_TOO_LARGE`
+- refund of a purchase: `SELF_AWARD`, `UNKNOWN_LOT`, `CURRENCY_MISMATCH`, `INVALID_AMOUNT`,
+  `NOTHING_TO_REFUND`, `REFUND_EXCEEDS_PURCHASE`, `STALE_SPENDING`, `BALANCE_TOO_LARGE`
+- opening of a dispute: `UNKNOWN_LOT`, `CURRENCY_MISMATCH`, `INVALID_AMOUNT`
+- end of a dispute: `UNKNOWN_DISPUTE`, `DISPUTE_ALREADY_CLOSED`, `UNKNOWN_LOT`, `STALE_SPENDING`,
+  `BALANCE_TOO_LARGE`
 - adjustment: `SELF_AWARD`, `INVALID_CREDITS`, `INSUFFICIENT_TOTAL_CREDITS`
 - hold: `DEPLOYMENT_ALREADY_SETTLED`, `DEPLOYMENT_ALREADY_HELD`; then, each as a fact and not as a
   refusal, because the deployer waits for it: `HOLD_REQUEST_EXPIRED`,
@@ -18,13 +25,17 @@ first of these wins:
 from datetime import datetime
 from typing import assert_never
 
-from services.ledger import holds, lots
+from services.ledger import holds, lots, reversals, settlement_refunds
 from services.ledger.commands import (
     AdjustCredits,
     AwardCredits,
+    CloseDispute,
     ExpireDueLots,
+    OpenDispute,
     PlaceHold,
     RecordPurchase,
+    RefundPurchase,
+    RefundSettlement,
     ReleaseHold,
     SettleHold,
     WalletCommand,
@@ -55,5 +66,13 @@ def decide(  # noqa: PLR0911 - one return for each command
             return lots.adjust(command, wallet, at)
         case ExpireDueLots():
             return lots.expire_due(wallet, at)[0]
+        case RefundSettlement():
+            return settlement_refunds.refund_settlement(command, wallet, at)
+        case RefundPurchase():
+            return reversals.refund_purchase(command, wallet, at)
+        case OpenDispute():
+            return reversals.open_dispute(command, wallet, at)
+        case CloseDispute():
+            return reversals.close_dispute(command, wallet, at)
         case _:
             assert_never(command)

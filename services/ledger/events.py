@@ -150,10 +150,14 @@ class CreditsAwarded(_Fact, frozen=True, kw_only=True, tag="credits_awarded"):
 
 
 class CreditsPurchased(_Fact, frozen=True, kw_only=True, tag="credits_purchased"):
-    """A lot was paid for: through Stripe, by `payment_id` and `checkout_id`, or by an invoice."""
+    """A lot was paid for: through Stripe, by `payment_id` and `checkout_id`, or by an invoice.
+
+    With `bonus_credits` a lot of so many, its bonus, is given by the next fact.
+    """
 
     lot: Lot
     recorded_by: str
+    bonus_credits: int = 0
     payment_id: str | None = None
     checkout_id: str | None = None
 

@@ -8,7 +8,7 @@ import structlog
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from services.ledger.handlers import ExpireWallet
-from services.ledger.subscribers import PLATFORM
+from services.ledger.lots import PLATFORM
 
 SWEEP_SECONDS: Final = 1.0
 WALLETS_MAX: Final = 500

@@ -5,7 +5,8 @@ never refused: where it contradicts what the ledger knows, the message fails, is
 is then parked for a person to see.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,14 +14,38 @@ from contracts.deployer import v1 as deployer
 from contracts.envelope import Envelope
 from contracts.gateway import v1 as gateway
 from runtime.refusal import Refusal
-from runtime.work import Command, Message, Needs, Work
+from runtime.work import Command, DocumentKey, Message, Needs, Work
 from services.ledger import subscribers
-from services.ledger.commands import ExpireDueLots, WalletCommand
+from services.ledger.commands import (
+    CloseDispute,
+    ExpireDueLots,
+    OpenDispute,
+    RecordPurchase,
+    RefundPurchase,
+    WalletCommand,
+)
 from services.ledger.decider import decide
-from services.ledger.knowledge import DEPLOYMENTS, SETTINGS, USERS, DeploymentHolds, Settings, User
+from services.ledger.knowledge import (
+    DEPLOYMENTS,
+    LOTS,
+    SETTINGS,
+    USERS,
+    DeploymentHolds,
+    KnownHold,
+    KnownLot,
+    Settings,
+    User,
+)
 from services.ledger.periods.handlers import PeriodCommand, handle_period, needs_of_period
+from services.ledger.spending import Spending, Spent
 
-WalletRequest = gateway.AwardRequested | gateway.AdjustmentRequested | gateway.PurchaseRequested
+WalletRequest = (
+    gateway.AwardRequested
+    | gateway.AdjustmentRequested
+    | gateway.PurchaseRequested
+    | gateway.SettlementRefundRequested
+)
+PurchaseCommand = RecordPurchase | RefundPurchase | OpenDispute | CloseDispute
 
 ACQUAINTANCE: Final = timedelta(seconds=3)
 """How long a request waits, by being tried again, for the message that makes its user known."""
@@ -35,6 +60,18 @@ class ExpireWallet(Command):
     """End what is due in a wallet."""
 
     user_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangePurchase(Command):
+    """Book, refund or dispute a purchase, as Stripe says: `processor.execute(ChangePurchase(…))`.
+
+    To refund one, and to open or close a dispute, use `spenders.change`: it reads from the facts
+    who spent the purchase's credits, and again where the wallet has moved meanwhile. Raises the
+    `Refusal` of the rule that forbids it; of a wallet nobody has, `UNKNOWN_USER`.
+    """
+
+    change: PurchaseCommand
 
 
 class LedgerHandlers:
@@ -59,15 +96,12 @@ class LedgerHandlers:
                     streams=(wallet_stream(event.user_id),),
                     documents=((DEPLOYMENTS, event.deployment_id),),
                 )
-            case (
-                gateway.AwardRequested()
-                | gateway.AdjustmentRequested()
-                | gateway.PurchaseRequested()
-            ) as request:
-                return Needs(
-                    streams=(wallet_stream(request.user_id),),
-                    documents=(SETTINGS, (USERS, request.user_id)),
-                )
+            case gateway.AwardRequested() | gateway.AdjustmentRequested() as request:
+                return _needs_of_request(request.user_id)
+            case gateway.PurchaseRequested() as request:
+                return _needs_of_request(request.user_id, (LOTS, request.request_id))
+            case gateway.SettlementRefundRequested() as request:
+                return _needs_of_request(request.user_id, (DEPLOYMENTS, request.deployment_id))
             case gateway.UserRegistered() as event:
                 wallets = {event.user_id, event.referred_by or event.user_id}
                 return Needs(
@@ -83,6 +117,8 @@ class LedgerHandlers:
             _decide(ExpireDueLots(), message.user_id, work)
         elif isinstance(message, PeriodCommand):
             handle_period(message, work)
+        elif isinstance(message, ChangePurchase):
+            _change_purchase(message.change, work)
         elif isinstance(message, Envelope):
             _handle_event(message.data, work)
 
@@ -97,7 +133,30 @@ def _needs_of_command(command: Command) -> Needs:
         return Needs(streams=(wallet_stream(command.user_id),))
     if isinstance(command, PeriodCommand):
         return needs_of_period(command)
+    if isinstance(command, ChangePurchase):
+        return _needs_of_change(command.change)
     raise TypeError(f"the ledger knows no {type(command).__name__}")
+
+
+def _needs_of_request(user_id: str, *documents: DocumentKey) -> Needs:
+    return Needs(
+        streams=(wallet_stream(user_id),), documents=(SETTINGS, (USERS, user_id), *documents)
+    )
+
+
+def _needs_of_change(change: PurchaseCommand) -> Needs:
+    """Return, of a refund or a lost dispute, all that is known of the settlements it may touch."""
+    match change:
+        case RecordPurchase():
+            return _needs_of_request(change.user_id, (LOTS, change.lot_id))
+        case RefundPurchase(spending=Spending(spent=spent)):
+            pass
+        case CloseDispute(outcome="LOST", spending=Spending(spent=spent)):
+            pass
+        case _:
+            spent = ()
+    deployments = sorted({each.deployment_id for each in spent})
+    return _needs_of_request(change.user_id, *((DEPLOYMENTS, each) for each in deployments))
 
 
 def _handle_event(event: Any, work: Work) -> None:
@@ -107,7 +166,12 @@ def _handle_event(event: Any, work: Work) -> None:
             _place_hold(event, work)
         case deployer.DeploymentEvent():
             _end_hold(event, work)
-        case gateway.AwardRequested() | gateway.AdjustmentRequested() | gateway.PurchaseRequested():
+        case (
+            gateway.AwardRequested()
+            | gateway.AdjustmentRequested()
+            | gateway.PurchaseRequested()
+            | gateway.SettlementRefundRequested()
+        ):
             _answer(event, work)
         case gateway.UserRegistered():
             _register(event, work)
@@ -150,8 +214,11 @@ def _answer(request: WalletRequest, work: Work) -> None:
         raise UnknownUserError(request.user_id)
     try:
         _refuse_unanswerable(request, work)
-        command = _command_of(request, work)
-        _decide(command, request.user_id, work, actor=request.requested_by)
+        if isinstance(request, gateway.SettlementRefundRequested):
+            _refund_settlement(request, work)
+        else:
+            command = _command_of(request, work)
+            _decide(command, request.user_id, work, actor=request.requested_by)
     except Refusal as refusal:
         work.refuse(refusal.code, refusal.detail, errors=(), **refusal.fields)
 
@@ -167,13 +234,60 @@ def _refuse_unanswerable(request: WalletRequest, work: Work) -> None:
         raise Refusal("UNKNOWN_USER", "nobody with this id has registered")
 
 
-def _command_of(request: WalletRequest, work: Work) -> WalletCommand:
+def _refund_settlement(request: gateway.SettlementRefundRequested, work: Work) -> None:
+    holds = _holds(request.deployment_id, work)
+    command = subscribers.settlement_refund(request, holds)
+    _decide(
+        command,
+        request.user_id,
+        work,
+        holds,
+        request.deployment_id,
+        actor=request.requested_by,
+    )
+
+
+def _change_purchase(change: PurchaseCommand, work: Work) -> None:
+    if work.document(USERS, change.user_id, User) is None:
+        raise Refusal("UNKNOWN_USER", "nobody with this id has registered")
+    match change:
+        case RecordPurchase():
+            change = _with_what_is_known(change, work)
+        case RefundPurchase(spending=Spending(spent=spent)):
+            change = replace(change, settled=_settled(spent, work))
+        case CloseDispute(outcome="LOST", spending=Spending(spent=spent)):
+            change = replace(change, settled=_settled(spent, work))
+        case _:
+            pass
+    _decide(change, change.user_id, work)
+
+
+def _with_what_is_known(purchase: RecordPurchase, work: Work) -> RecordPurchase:
+    booked = work.document(LOTS, purchase.lot_id, KnownLot) is not None
+    return replace(purchase, platform_currency=_settings(work).currency, booked=booked)
+
+
+def _settled(spent: Iterable[Spent], work: Work) -> dict[str, KnownHold]:
+    """Return what is known of the settlements that spent something, by their hold."""
+    settled = {}
+    for each in spent:
+        known = _holds(each.deployment_id, work).known(each.hold_id)
+        if known is not None:
+            settled[each.hold_id] = known
+    return settled
+
+
+def _command_of(
+    request: gateway.AwardRequested | gateway.PurchaseRequested | gateway.AdjustmentRequested,
+    work: Work,
+) -> WalletCommand:
     match request:
         case gateway.AwardRequested():
             at = work.at(wallet_stream(request.user_id))
             return subscribers.award(request, _settings(work), at)
         case gateway.PurchaseRequested():
-            return subscribers.purchase(request, _settings(work))
+            purchase = subscribers.purchase(request)
+            return _with_what_is_known(purchase, work)
         case gateway.AdjustmentRequested():
             return subscribers.adjustment(request)
 
@@ -203,13 +317,16 @@ def _decide(
 ) -> None:
     """Append what a command brings to a wallet, and keep what became of the deployment's holds."""
     stream = wallet_stream(user_id)
-    facts = decide(command, work.state(stream), work.at(stream))
+    wallet = work.state(stream)
+    facts = decide(command, wallet, work.at(stream))
     if not facts:
         return
     work.append(stream, facts, actor=actor)
+    if isinstance(command, RecordPurchase):
+        work.put(LOTS, command.lot_id, KnownLot(user_id=user_id))
     if holds is not None:
         for fact in facts:
-            holds = holds.after(fact)
+            holds = holds.after(fact, wallet)
         work.put(DEPLOYMENTS, deployment_id, holds)
 
 

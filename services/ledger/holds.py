@@ -1,7 +1,10 @@
 """The life of a hold: placed or refused, then settled or released, exactly once."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from contracts.credit_rules import Verdict, judge
 from runtime.refusal import Refusal
@@ -16,12 +19,15 @@ from services.ledger.events import (
     HoldRefused,
     HoldReleased,
     HoldSettled,
+    SettlementReversed,
     Slice,
 )
 from services.ledger.evolution import evolve
 from services.ledger.knowledge import DeploymentHolds
 from services.ledger.lots import expire_due
 from services.ledger.open_lots import ContradictionError
+from services.ledger.settled_parts import without_slices
+from services.ledger.unwinding import case_of
 from services.ledger.wallet import Wallet
 
 
@@ -55,7 +61,10 @@ def settle(command: SettleHold, wallet: Wallet, at: datetime) -> list[Fact]:
         return []
     hold = _open_hold(command.deployment, command.hold_id)
     facts, wallet = expire_due(wallet, at)
-    return [*facts, HoldSettled(hold=hold, balance=balances.spent(wallet.balance, hold.slices))]
+    settled = HoldSettled(hold=hold, balance=balances.spent(wallet.balance, hold.slices))
+    if not wallet.cases:
+        return [*facts, settled]
+    return [*facts, settled, *_reversals(settled, doomed_of(hold, wallet))]
 
 
 def release(command: ReleaseHold, wallet: Wallet, at: datetime) -> list[Fact]:
@@ -65,13 +74,45 @@ def release(command: ReleaseHold, wallet: Wallet, at: datetime) -> list[Fact]:
         return []
     hold = _open_hold(command.deployment, command.hold_id)
     facts, wallet = expire_due(wallet, at)
-    released = HoldReleased(
-        hold=hold,
-        reason=command.reason,
-        balance=balances.released(wallet.balance, hold.slices),
-    )
+    balance = balances.released(wallet.balance, hold.slices)
+    voided: tuple[Slice, ...] = ()
+    if wallet.cases:
+        voided = tuple(part for _, part in doomed_of(hold, wallet))
+        back = without_slices(hold.slices, voided)
+        balance = balances.frozen(balances.ended(balance, voided), frozen_of(back, wallet))
+    released = HoldReleased(hold=hold, reason=command.reason, balance=balance, voided=voided)
     came_back_late, _ = expire_due(evolve(wallet, released), at)
     return [*facts, released, *came_back_late]
+
+
+def doomed_of(hold: Hold, wallet: Wallet) -> list[tuple[str, Slice]]:
+    """Return what of an open hold a refund or a lost dispute has doomed, each with its cause."""
+    return [
+        (doomed.cause, replace(part, start=doomed.start, end=doomed.end))
+        for part in hold.slices
+        for doomed in case_of(wallet, part.lot_id).doomed
+        if part.start <= doomed.start and doomed.end <= part.end
+    ]
+
+
+def frozen_of(slices: Iterable[Slice], wallet: Wallet) -> list[Slice]:
+    """Return those of the slices whose lot is disputed: free, they would be frozen."""
+    return [part for part in slices if case_of(wallet, part.lot_id).frozen]
+
+
+def _reversals(settled: HoldSettled, doomed: list[tuple[str, Slice]]) -> list[Fact]:
+    """Return that what was doomed became debt as it was spent: one fact for each cause."""
+    facts: list[Fact] = []
+    balance = settled.balance
+    for cause in {cause: None for cause, _ in doomed}:
+        slices = tuple(part for its_cause, part in doomed if its_cause == cause)
+        balance = balances.indebted(balance, sum(part.credits for part in slices))
+        facts.append(
+            SettlementReversed(
+                hold=settled.hold, slices=slices, cause=cause, refunded_total=0, balance=balance
+            )
+        )
+    return facts
 
 
 def _hold(

@@ -56,3 +56,13 @@ def reopened(part: Slice, terms: LotTerms, *, frozen: bool) -> OpenLot:
 def in_position(lots: Lots) -> Lots:
     """Return the lots in the order in which they were granted, which they keep in a wallet."""
     return dict(sorted(lots.items(), key=lambda item: item[1].position))
+
+
+def terms_of(lot: OpenLot) -> LotTerms:
+    """Return what its slices do not say of a lot."""
+    return LotTerms(
+        lot_id=lot.lot_id,
+        position=lot.position,
+        granted_at=lot.granted_at,
+        expires_at=lot.expires_at,
+    )

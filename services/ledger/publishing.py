@@ -42,28 +42,8 @@ def publish(  # noqa: PLR0911 - one return for each fact
     user_id = record.stream.partition("-")[2]
     balance = _balance(fact.balance)
     match fact:
-        case CreditsAwarded():
-            return [
-                v1.CreditsAwarded(
-                    user_id=user_id,
-                    balance=balance,
-                    lot=_lot(fact.lot),
-                    award_kind=fact.lot.kind,  # type: ignore[arg-type]  # awards have award kinds
-                    reason=fact.reason,
-                    awarded_by=fact.awarded_by,
-                )
-            ]
-        case CreditsPurchased():
-            return [
-                v1.CreditsPurchased(
-                    user_id=user_id,
-                    balance=balance,
-                    lot=_lot(fact.lot),
-                    recorded_by=fact.recorded_by,
-                    payment_id=fact.payment_id,
-                    checkout_id=fact.checkout_id,
-                )
-            ]
+        case CreditsAwarded() | CreditsPurchased():
+            return [_granted(fact, user_id, balance)]
         case HoldPlaced():
             return [v1.HoldPlaced(user_id=user_id, balance=balance, hold=_hold(fact.hold))]
         case HoldRefused():
@@ -119,6 +99,28 @@ def publish(  # noqa: PLR0911 - one return for each fact
             ]
         case _:
             return [_reversal(fact, record.at, user_id, balance)]
+
+
+def _granted(
+    fact: CreditsAwarded | CreditsPurchased, user_id: str, balance: v1.Balance
+) -> v1.WalletEvent:
+    if isinstance(fact, CreditsAwarded):
+        return v1.CreditsAwarded(
+            user_id=user_id,
+            balance=balance,
+            lot=_lot(fact.lot),
+            award_kind=fact.lot.kind,  # type: ignore[arg-type]  # awards have award kinds
+            reason=fact.reason,
+            awarded_by=fact.awarded_by,
+        )
+    return v1.CreditsPurchased(
+        user_id=user_id,
+        balance=balance,
+        lot=_lot(fact.lot),
+        recorded_by=fact.recorded_by,
+        payment_id=fact.payment_id,
+        checkout_id=fact.checkout_id,
+    )
 
 
 def _reversal(fact: Reversal, at: datetime, user_id: str, balance: v1.Balance) -> v1.WalletEvent:

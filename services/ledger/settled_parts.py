@@ -4,11 +4,11 @@ A settlement is the slices of its hold until something is taken back. A refund t
 from its end; a reversal makes parts of it unpaid; a repayment puts slices of another lot there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from services.ledger.events import Slice
+from services.ledger.events import LotTerms, Slice
 from services.ledger.wallet import Part
 
 Parts = tuple[Part, ...]
@@ -39,6 +39,18 @@ def before_end(parts: Parts, credits_back: int) -> tuple[Parts, Parts]:
     return tuple(kept), tuple(reversed(taken))
 
 
+def first_credits(slices: Iterable[Slice], number: int) -> tuple[Slice, ...]:
+    """Return the first so many credits of slices."""
+    first = []
+    for each in slices:
+        size = min(each.credits, number)
+        if size == 0:
+            break
+        first.append(replace(each, end=each.start + size))
+        number -= size
+    return tuple(first)
+
+
 def with_unpaid(parts: Parts, slices: Iterable[Slice]) -> Parts:
     """Return the parts once these slices, which were paid, are not."""
     for each in slices:
@@ -46,10 +58,12 @@ def with_unpaid(parts: Parts, slices: Iterable[Slice]) -> Parts:
     return parts
 
 
-def with_repaid(parts: Parts, unpaid: Sequence[Slice], slices: Sequence[Slice]) -> Parts:
-    """Return the parts once slices have taken the place of unpaid ones, in order."""
+def with_repaid(
+    parts: Parts, unpaid: Sequence[Slice], slices: Sequence[Slice], lots: Mapping[str, LotTerms]
+) -> Parts:
+    """Return the parts once slices, of `lots`, have taken the place of unpaid ones, in order."""
     for was, by in pairs(unpaid, slices):
-        parts = _replaced(parts, was, unpaid=True, by=(Part(by),))
+        parts = _replaced(parts, was, unpaid=True, by=(Part(by, lot=lots[by.lot_id]),))
     return parts
 
 
@@ -100,4 +114,4 @@ def _replaced(parts: Parts, gone: Slice, *, unpaid: bool, by: Parts) -> Parts:
 
 
 def _cut(part: Part, start: int, end: int) -> Part:
-    return Part(replace(part.slice, start=start, end=end), part.unpaid)
+    return Part(replace(part.slice, start=start, end=end), part.unpaid, part.lot)

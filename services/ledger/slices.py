@@ -26,6 +26,18 @@ def lowest(free: tuple[Range, ...], credits_wanted: int) -> tuple[Range, ...]:
     return tuple(taken)
 
 
+def highest(ranges: tuple[Range, ...], credits_wanted: int) -> tuple[Range, ...]:
+    """Return the highest ranges that hold so many credits, lowest first, or all if fewer."""
+    taken = []
+    for start, end in reversed(ranges):
+        if credits_wanted <= 0:
+            break
+        begin = max(start, end - credits_wanted)
+        taken.append((begin, end))
+        credits_wanted -= end - begin
+    return tuple(reversed(taken))
+
+
 def without(free: tuple[Range, ...], start: int, end: int) -> tuple[Range, ...]:
     """Return what is left of the free ranges when one range is taken out of one of them."""
     for index, (free_start, free_end) in enumerate(free):

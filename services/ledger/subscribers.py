@@ -1,7 +1,6 @@
 """What the others' messages mean to the ledger: the only place where one becomes a command."""
 
 from datetime import datetime, timedelta
-from typing import Final
 
 from contracts.deployer import v1 as deployer
 from contracts.gateway import v1 as gateway
@@ -10,13 +9,12 @@ from services.ledger.commands import (
     AwardCredits,
     PlaceHold,
     RecordPurchase,
+    RefundSettlement,
     ReleaseHold,
     SettleHold,
 )
 from services.ledger.knowledge import DeploymentHolds, Settings, Shares
-
-PLATFORM: Final = "tollgate"
-"""Who awards what the settings promise, and who expires what is due."""
+from services.ledger.lots import PLATFORM
 
 
 def settings(event: gateway.SettingsChanged) -> Settings:
@@ -80,7 +78,7 @@ def referral_award(referrer_id: str, user_id: str, known: Settings, at: datetime
     )
 
 
-def purchase(request: gateway.PurchaseRequested, known: Settings) -> RecordPurchase:
+def purchase(request: gateway.PurchaseRequested) -> RecordPurchase:
     """Return the purchase, invoiced outside Stripe, that a person wants recorded."""
     return RecordPurchase(
         user_id=request.user_id,
@@ -88,7 +86,6 @@ def purchase(request: gateway.PurchaseRequested, known: Settings) -> RecordPurch
         credits=request.credits,
         price_minor=request.price_minor,
         currency=request.currency,
-        platform_currency=known.currency,
         source=request.reference,
         recorded_by=request.requested_by,
     )
@@ -101,6 +98,20 @@ def adjustment(request: gateway.AdjustmentRequested) -> AdjustCredits:
         credits=request.credits,
         reason=request.reason,
         adjusted_by=request.requested_by,
+    )
+
+
+def settlement_refund(
+    request: gateway.SettlementRefundRequested, holds: DeploymentHolds
+) -> RefundSettlement:
+    """Return the refund of a deployment that a person asked for."""
+    return RefundSettlement(
+        user_id=request.user_id,
+        refund_id=request.request_id,
+        credits=request.credits,
+        reason=request.reason,
+        refunded_by=request.requested_by,
+        deployment=holds,
     )
 
 

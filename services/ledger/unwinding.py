@@ -13,6 +13,7 @@ from services.ledger.events import (
     DebtRepaid,
     DisputeClosed,
     DisputeOpened,
+    LotTerms,
     PurchaseRefunded,
     Reversal,
     SettlementRefunded,
@@ -25,6 +26,7 @@ from services.ledger.open_lots import (
     keep,
     lot_in,
     reopened,
+    terms_of,
 )
 from services.ledger.slices import with_back, without
 from services.ledger.wallet import Debt, Dispute, Doomed, LotCase, Part, Wallet
@@ -113,11 +115,13 @@ def _reverse(wallet: Wallet, fact: SettlementReversed) -> Wallet:
 
 def _repay(wallet: Wallet, fact: DebtRepaid) -> Wallet:
     lots, hold_id = dict(wallet.lots), fact.hold.hold_id
+    terms: dict[str, LotTerms] = {}
     for spent in fact.slices:
         lot = lot_in(lots, spent.lot_id)
+        terms[lot.lot_id] = terms_of(lot)
         keep(lots, lot, without(lot.free, spent.start, spent.end), lot.held)
     parts = wallet.amended.get(hold_id, ())
-    parts = settled_parts.with_repaid(parts, fact.reversed, fact.slices)
+    parts = settled_parts.with_repaid(parts, fact.reversed, fact.slices, terms)
     return replace(
         wallet,
         balance=fact.balance,

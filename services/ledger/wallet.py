@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from services.ledger.events import Balance, DisputeOutcome, Hold, LotKind, Slice
+from services.ledger.events import Balance, DisputeOutcome, Hold, LotKind, LotTerms, Slice
 
 Range = tuple[int, int]
 """Credits of a lot, from and up to but not including."""
@@ -80,10 +80,14 @@ class LotCase(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """A slice of a settlement as it is paid for now; an `unpaid` one was reversed and is debt."""
+    """A slice of a settlement as it is paid for now; an `unpaid` one was reversed and is debt.
+
+    `lot` are the terms of the slice's lot where it is not one that the hold took.
+    """
 
     slice: Slice
     unpaid: bool = False
+    lot: LotTerms | None = None
 
 
 class Debt(msgspec.Struct, frozen=True, array_like=True):

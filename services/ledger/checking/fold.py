@@ -1,5 +1,6 @@
 """Folds one wallet's facts from its first on, checking each against what is decided again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,8 @@ import msgspec
 from contracts import money_rules
 from runtime.store import FactRow
 from services.ledger import balances
-from services.ledger.checking.redecide import objection
+from services.ledger.checking.redecide import Beside, decided_again
+from services.ledger.checking.settled import SettledBook
 from services.ledger.effects import effect_of
 from services.ledger.events import (
     Balance,
@@ -17,13 +19,19 @@ from services.ledger.events import (
     CreditsAwarded,
     CreditsExpired,
     CreditsPurchased,
+    DebtRepaid,
+    DisputeClosed,
+    DisputeOpened,
     Fact,
     Hold,
     HoldPlaced,
     HoldRefused,
     HoldReleased,
     HoldSettled,
+    PurchaseRefunded,
     Reversal,
+    SettlementRefunded,
+    SettlementReversed,
     Slice,
 )
 from services.ledger.evolution import evolve
@@ -70,6 +78,7 @@ class LotPlaces:
     spent: int = 0
     expired: int = 0
     adjusted: int = 0
+    voided: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +104,11 @@ class WalletFold:
     settlements: list[Settlement] = field(default_factory=list)
     corrections: list[Settlement] = field(default_factory=list)
     settled_total: int = 0
+    refunded_total: int = 0
     objections: list[Objection] = field(default_factory=list)
     broken: bool = False
-    _settled: dict[str, str] = field(default_factory=dict)
+    _settled: SettledBook = field(default_factory=SettledBook)
+    _due: list[Fact] = field(default_factory=list)
 
     @property
     def user_id(self) -> str:
@@ -111,8 +122,9 @@ class WalletFold:
         try:
             fact = DECODER.decode(row.body)
             self._check(fact, row)
-            self.wallet = evolve(self.wallet, fact)
+            before, self.wallet = self.wallet, evolve(self.wallet, fact)
             self._keep(fact, row.at)
+            self._settled.take(fact, row.body, before)
         except (msgspec.MsgspecError, ContradictionError, OverlapError, ValueError) as error:
             self._object(row.version, f"cannot be folded: {error}")
             self.broken = True
@@ -122,6 +134,8 @@ class WalletFold:
         """Check what must hold after the last fact."""
         if self.broken or self.last_at is None:
             return
+        for due in self._due:
+            self._object(self.version, f"what it brings is missing: {due}")
         left_over, _ = expire_due(self.wallet, self.last_at)
         if left_over:
             self._object(self.version, "a lot that was due is not expired")
@@ -130,32 +144,46 @@ class WalletFold:
             self._object(self.version, f"the lots come to {counted}, not to {self.wallet.balance}")
 
     def _check(self, fact: Fact, row: FactRow) -> None:
+        """Decide a fact again, unless the fact before it brought it: then only compare."""
         if self.last_at is not None and row.at < self.last_at:
             self._object(row.version, "it is earlier than the fact before it")
-        known = self._known(fact)
-        problem = objection(fact, self.wallet, row.at, user_id=self.user_id, holds=known)
-        if problem is not None:
-            self._object(row.version, problem)
+        if self._due:
+            due = self._due.pop(0)
+            if due != fact or row.at != self.last_at:
+                self._object(row.version, f"the fact before it brings {due}")
+                self._due.clear()
+            return
+        again = decided_again(
+            fact, self.wallet, row.at, user_id=self.user_id, beside=self._beside(fact)
+        )
+        self._due = list(again.following)
+        if again.problem is not None:
+            self._object(row.version, again.problem)
 
-    def _known(self, fact: Fact) -> DeploymentHolds:
-        """Return what was known of a fact's deployment before it, from the wallet's own facts."""
+    def _beside(self, fact: Fact) -> Beside:
+        """Return what was known beside the wallet before a fact, from the wallet's own facts."""
         match fact:
             case HoldSettled(hold=hold) | HoldReleased(hold=hold):
                 record = self.open_holds.get(hold.hold_id)
                 if record is None:
-                    return DeploymentHolds()
-                return DeploymentHolds(
-                    holds=(KnownHold(hold_id=hold.hold_id, fate="PLACED", hold=record),)
-                )
+                    return Beside()
+                known = KnownHold(hold_id=hold.hold_id, fate="PLACED", hold=record)
+                return Beside(DeploymentHolds(holds=(known,)))
             case HoldPlaced(hold=hold):
-                return self._others(hold.deployment_id)
+                return Beside(self._others(hold.deployment_id))
             case HoldRefused(deployment_id=deployment_id):
-                return self._others(deployment_id)
+                return Beside(self._others(deployment_id))
+            case SettlementRefunded(hold=hold):
+                return Beside(DeploymentHolds(holds=self._settled.of_deployment(hold)))
+            case PurchaseRefunded(lot_id=lot_id) | DisputeClosed(lot_id=lot_id):
+                return Beside(DeploymentHolds(), *self._settled.of_lot(lot_id))
+            case DisputeOpened(lot_id=lot_id):
+                return Beside(spending=self._settled.spending.spending(lot_id))
             case _:
-                return DeploymentHolds()
+                return Beside()
 
     def _others(self, deployment_id: str) -> DeploymentHolds:
-        settled = self._settled.get(deployment_id)
+        settled = self._settled.hold_id(deployment_id)
         if settled is not None:
             return DeploymentHolds(holds=(KnownHold(hold_id=settled, fate="SETTLED"),))
         return DeploymentHolds(
@@ -175,23 +203,33 @@ class WalletFold:
                 self.lots[lot.lot_id] = LotPlaces(lot.credits)
             case HoldPlaced(hold=hold):
                 self.open_holds[hold.hold_id] = hold
-            case HoldReleased(hold=hold):
+            case HoldReleased(hold=hold, voided=voided):
                 del self.open_holds[hold.hold_id]
+                self._count(voided, voided=1)
             case HoldSettled(hold=hold):
                 del self.open_holds[hold.hold_id]
-                self._settled[hold.deployment_id] = hold.hold_id
                 self._settle(hold, at)
             case CreditsExpired(slices=slices):
-                for gone in slices:
-                    self.lots[gone.lot_id].expired += gone.credits
+                self._count(slices, expired=1)
             case CreditsAdjusted(slices=slices):
-                for gone in slices:
-                    self.lots[gone.lot_id].adjusted += gone.credits
+                self._count(slices, adjusted=1)
             case _:
                 self._correct(fact, at)
         self.movements += 1
 
     def _correct(self, fact: Reversal, at: datetime) -> None:
+        match fact:
+            case SettlementRefunded(slices=slices):
+                self._count(slices, spent=-1)
+                self.refunded_total += fact.credits
+            case PurchaseRefunded(slices=slices):
+                self._count(slices, voided=1)
+            case SettlementReversed(slices=slices):
+                self._count(slices, spent=-1, voided=1)
+            case DebtRepaid(slices=slices):
+                self._count(slices, spent=1)
+            case DisputeOpened() | DisputeClosed():
+                pass
         effect = effect_of(fact)
         if effect.hold is not None:
             self.corrections.append(
@@ -205,9 +243,25 @@ class WalletFold:
                 )
             )
 
+    def _count(
+        self,
+        slices: Iterable[Slice],
+        *,
+        spent: int = 0,
+        expired: int = 0,
+        adjusted: int = 0,
+        voided: int = 0,
+    ) -> None:
+        """Move the credits of slices between the places of their lots, so many times each."""
+        for part in slices:
+            places = self.lots[part.lot_id]
+            places.spent += spent * part.credits
+            places.expired += expired * part.credits
+            places.adjusted += adjusted * part.credits
+            places.voided += voided * part.credits
+
     def _settle(self, hold: Hold, at: datetime) -> None:
-        for spent in hold.slices:
-            self.lots[spent.lot_id].spent += spent.credits
+        self._count(hold.slices, spent=1)
         awarded, purchased = balances.parts(hold.slices)
         revenue = sum(_revenue_minor(spent) for spent in hold.slices)
         self.settlements.append(Settlement(hold, at, awarded, purchased, revenue))
@@ -215,15 +269,31 @@ class WalletFold:
 
     def _counted(self) -> Balance:
         """Return the balance as the open lots come to."""
-        counts = {True: [0, 0], False: [0, 0]}
-        for lot in self.wallet.lots.values():
-            counts[lot.purchased][0] += size(lot.free) + lot.held
-            counts[lot.purchased][1] += lot.held
-        (awarded, awarded_held), (purchased, purchased_held) = counts[False], counts[True]
-        return Balance(awarded, purchased, awarded_held, purchased_held)
+        awarded, awarded_held, awarded_frozen = _sums(self.wallet, purchased=False)
+        purchased, purchased_held, purchased_frozen = _sums(self.wallet, purchased=True)
+        debt = sum(part.credits for debt in self.wallet.debts for part in debt.slices)
+        return Balance(
+            awarded=awarded,
+            purchased=purchased - debt,
+            awarded_held=awarded_held,
+            purchased_held=purchased_held,
+            awarded_frozen=awarded_frozen,
+            purchased_frozen=purchased_frozen,
+            debt=debt,
+        )
 
     def _object(self, version: int, problem: str) -> None:
         self.objections.append(Objection(self.stream, version, problem))
+
+
+def _sums(wallet: Wallet, *, purchased: bool) -> tuple[int, int, int]:
+    """Return how many credits the open lots of a kind have, are held and are frozen."""
+    lots = [lot for lot in wallet.lots.values() if lot.purchased == purchased]
+    return (
+        sum(size(lot.free) + lot.held for lot in lots),
+        sum(lot.held for lot in lots),
+        sum(size(lot.free) for lot in lots if lot.frozen),
+    )
 
 
 def _revenue_minor(spent: Slice) -> int:

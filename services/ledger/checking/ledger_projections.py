@@ -13,7 +13,10 @@ import msgspec
 
 from services.ledger.checking.differences import Differences
 from services.ledger.checking.fold import Settlement, WalletFold
+from services.ledger.events import Balance
+from services.ledger.projections.balances import figures
 from services.ledger.slices import size
+from services.ledger.unwinding import case_of
 
 NOTHING: Final = "nothing"
 
@@ -133,6 +136,9 @@ class LedgerComparison:
                         places.spent,
                         places.expired,
                         places.adjusted,
+                        places.voided,
+                        case_of(fold.wallet, lot_id).refunded_minor,
+                        case_of(fold.wallet, lot_id).frozen,
                     ),
                     live=row
                     and (
@@ -143,26 +149,32 @@ class LedgerComparison:
                         row["spent"],
                         row["expired"],
                         row["adjusted"],
+                        row["voided"],
+                        row["refunded_minor"],
+                        row["disputes_open"] > 0,
                     ),
                 )
         for lot_id in rows:
             self._differences.add("ledger.lots", lot_id, from_facts=NOTHING, live="a lot")
 
     async def _holds(self, folds: Sequence[WalletFold]) -> None:
-        """Compare which holds are open, and how many are settled."""
+        """Compare which holds are open, how many are settled, and how much was refunded."""
         rows = await self._connection.fetch(
             """select user_id, count(*) filter (where status = 'SETTLED') as settled,
+                      sum(refunded)::bigint as refunded,
                       array_agg(hold_id order by hold_id) filter (where status = 'PLACED') as open
                from holds where user_id = any($1::text[]) group by user_id""",
             _users(folds),
         )
-        live = {row["user_id"]: (row["settled"], row["open"] or []) for row in rows}
+        live = {
+            row["user_id"]: (row["settled"], row["refunded"], row["open"] or []) for row in rows
+        }
         for fold in folds:
             self._differences.compare(
                 "ledger.holds",
                 fold.user_id,
-                from_facts=(fold.settled_total, sorted(fold.open_holds)),
-                live=live.get(fold.user_id, (0, [])),
+                from_facts=(fold.settled_total, fold.refunded_total, sorted(fold.open_holds)),
+                live=live.get(fold.user_id, (0, 0, [])),
             )
 
     async def _histories(self, folds: Sequence[WalletFold]) -> None:
@@ -182,7 +194,9 @@ class LedgerComparison:
                 "ledger.history",
                 fold.user_id,
                 from_facts=(fold.movements, *_balance(fold)),
-                live=(row["movements"], *_balance_in(row, "_after")) if row else (0, 0, 0, 0, 0),
+                live=(row["movements"], *_balance_in(row, "_after"))
+                if row
+                else (0, *figures(Balance())),
             )
 
     async def _by_key(
@@ -196,15 +210,9 @@ def _users(folds: Sequence[WalletFold]) -> list[str]:
     return [fold.user_id for fold in folds]
 
 
-def _balance(fold: WalletFold) -> tuple[int, int, int, int]:
-    balance = fold.wallet.balance
-    return balance.awarded, balance.purchased, balance.awarded_held, balance.purchased_held
+def _balance(fold: WalletFold) -> tuple[int, ...]:
+    return figures(fold.wallet.balance)
 
 
-def _balance_in(row: asyncpg.Record, suffix: str) -> tuple[int, int, int, int]:
-    return (
-        row[f"awarded{suffix}"],
-        row[f"purchased{suffix}"],
-        row[f"awarded_held{suffix}"],
-        row[f"purchased_held{suffix}"],
-    )
+def _balance_in(row: asyncpg.Record, suffix: str) -> tuple[int, ...]:
+    return tuple(row[f"{name}{suffix}"] for name in Balance.__struct_fields__)

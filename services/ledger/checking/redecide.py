@@ -3,18 +3,26 @@
 From a fact follows the command that must have brought it. Decided again, on the wallet as it was
 folded so far, that command must bring exactly this fact first: the same slices, in the same burn
 order, at the same cost, with the same balance after it, and nothing that was due left unexpired.
+What else the command brings must be the next facts, at the same instant.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import assert_never
 
 from runtime.refusal import Refusal
 from services.ledger.burn_order import ShortError
 from services.ledger.commands import (
     AdjustCredits,
     AwardCredits,
+    CloseDispute,
     ExpireDueLots,
+    OpenDispute,
     PlaceHold,
     RecordPurchase,
+    RefundPurchase,
+    RefundSettlement,
     ReleaseHold,
     SettleHold,
     WalletCommand,
@@ -25,41 +33,70 @@ from services.ledger.events import (
     CreditsAwarded,
     CreditsExpired,
     CreditsPurchased,
+    DebtRepaid,
+    DisputeClosed,
+    DisputeOpened,
     Fact,
     Hold,
     HoldPlaced,
     HoldRefused,
     HoldReleased,
     HoldSettled,
-    Reversal,
+    Lot,
+    PurchaseRefunded,
+    SettlementRefunded,
+    SettlementReversed,
 )
-from services.ledger.knowledge import DeploymentHolds, Settings, Shares
+from services.ledger.knowledge import DeploymentHolds, KnownHold, Settings, Shares
+from services.ledger.spending import Spending
+from services.ledger.unwinding import case_of
 from services.ledger.wallet import Wallet
 
 
-def objection(
-    fact: Fact, wallet: Wallet, at: datetime, *, user_id: str, holds: DeploymentHolds
-) -> str | None:
-    """Return how a fact differs from what is decided now, or nothing.
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was known beside the wallet when a fact was decided.
 
-    `wallet` is as it was before the fact, `holds` what was known of the fact's deployment. What
-    takes something back is folded, but not decided again.
+    `holds` are those of the fact's deployment. `spending` is where the credits of the purchase
+    were that the fact takes back, and `settled` are the settlements that had spent them.
     """
-    if isinstance(fact, Reversal):
-        return None
+
+    holds: DeploymentHolds = field(default_factory=DeploymentHolds)
+    spending: Spending | None = None
+    settled: Mapping[str, KnownHold] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is wrong with a fact that was decided again; if nothing, what must come next."""
+
+    problem: str | None
+    following: tuple[Fact, ...] = ()
+
+
+def decided_again(
+    fact: Fact, wallet: Wallet, at: datetime, *, user_id: str, beside: Beside
+) -> Again:
+    """Return how a fact differs from what is decided now; `wallet` is as it was before it."""
+    command = command_of(fact, wallet, user_id=user_id, beside=beside)
+    if command is None:
+        return Again("nothing brings it by itself")
     try:
-        decided = decide(command_of(fact, user_id=user_id, holds=holds), wallet, at)
+        decided = decide(command, wallet, at)
     except (Refusal, ShortError) as error:
-        return f"it would not be decided again: {error}"
+        return Again(f"it would not be decided again: {error}")
     if not decided:
-        return "it would not be decided again: nothing is to be done"
+        return Again("it would not be decided again: nothing is to be done")
     if decided[0] != fact:
-        return f"decided again it is {decided[0]}"
-    return None
+        return Again(f"decided again it is {decided[0]}")
+    return Again(None, tuple(decided[1:]))
 
 
-def command_of(fact: Fact, *, user_id: str, holds: DeploymentHolds) -> WalletCommand:  # noqa: PLR0911 - one return for each fact
-    """Return the command that a fact must have come from."""
+def command_of(  # noqa: PLR0911 - one return for each fact
+    fact: Fact, wallet: Wallet, *, user_id: str, beside: Beside
+) -> WalletCommand | None:
+    """Return the command that a fact must have come from first, or nothing if it only follows."""
+    holds = beside.holds
     match fact:
         case HoldPlaced(hold=hold):
             return _placing(hold, user_id, holds)
@@ -69,6 +106,8 @@ def command_of(fact: Fact, *, user_id: str, holds: DeploymentHolds) -> WalletCom
             return ReleaseHold(hold_id=hold.hold_id, reason=reason, deployment=holds)
         case HoldRefused():
             return _refusing(fact, user_id, holds)
+        case CreditsAwarded(lot=Lot(bonus_of=str())) | SettlementReversed() | DebtRepaid():
+            return None
         case CreditsAwarded(lot=lot):
             return AwardCredits(
                 user_id=user_id,
@@ -88,9 +127,12 @@ def command_of(fact: Fact, *, user_id: str, holds: DeploymentHolds) -> WalletCom
                 credits=lot.credits,
                 price_minor=lot.price_minor,
                 currency=lot.currency,
-                platform_currency=lot.currency,
                 source=lot.source,
                 recorded_by=fact.recorded_by,
+                bonus_credits=fact.bonus_credits,
+                payment_id=fact.payment_id,
+                checkout_id=fact.checkout_id,
+                platform_currency=lot.currency,
             )
         case CreditsAdjusted():
             return AdjustCredits(
@@ -101,8 +143,75 @@ def command_of(fact: Fact, *, user_id: str, holds: DeploymentHolds) -> WalletCom
             )
         case CreditsExpired():
             return ExpireDueLots()
+        case SettlementRefunded():
+            return RefundSettlement(
+                user_id=user_id,
+                refund_id=fact.refund_id,
+                credits=fact.credits,
+                reason=fact.reason,
+                refunded_by=fact.refunded_by,
+                deployment=holds,
+            )
+        case PurchaseRefunded():
+            return _refunding(fact, wallet, user_id, beside)
+        case DisputeOpened() | DisputeClosed():
+            return _disputing(fact, user_id, beside)
         case _:
-            raise TypeError(f"no command is made of a {type(fact).__name__}")
+            assert_never(fact)
+
+
+def _disputing(
+    fact: DisputeOpened | DisputeClosed, user_id: str, beside: Beside
+) -> OpenDispute | CloseDispute:
+    if isinstance(fact, DisputeOpened):
+        return OpenDispute(
+            user_id=user_id,
+            lot_id=fact.lot_id,
+            dispute_id=fact.dispute_id,
+            amount_minor=fact.amount_minor,
+            currency=fact.currency,
+            reason=fact.reason,
+            spending=beside.spending,
+        )
+    return CloseDispute(
+        user_id=user_id,
+        lot_id=fact.lot_id,
+        dispute_id=fact.dispute_id,
+        outcome=fact.outcome,
+        reason="",
+        closed_by="",
+        spending=beside.spending,
+        settled=beside.settled,
+    )
+
+
+def _refunding(
+    fact: PurchaseRefunded, wallet: Wallet, user_id: str, beside: Beside
+) -> RefundPurchase | CloseDispute:
+    """Return the refund, or the loss of the dispute that the refund is named after."""
+    disputes = case_of(wallet, fact.lot_id).disputes
+    if any(dispute.dispute_id == fact.refund_id for dispute in disputes):
+        return CloseDispute(
+            user_id=user_id,
+            lot_id=fact.lot_id,
+            dispute_id=fact.refund_id,
+            outcome="LOST",
+            reason=fact.reason,
+            closed_by=fact.refunded_by,
+            spending=beside.spending,
+            settled=beside.settled,
+        )
+    return RefundPurchase(
+        user_id=user_id,
+        lot_id=fact.lot_id,
+        refund_id=fact.refund_id,
+        amount_minor=fact.amount_minor,
+        currency=fact.currency,
+        reason=fact.reason,
+        refunded_by=fact.refunded_by,
+        spending=beside.spending,
+        settled=beside.settled,
+    )
 
 
 def _placing(hold: Hold, user_id: str, holds: DeploymentHolds) -> PlaceHold:

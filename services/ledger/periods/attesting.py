@@ -19,11 +19,11 @@ import structlog
 
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
+from services.ledger.lots import PLATFORM
 from services.ledger.periods.handlers import AttestMonth, CloseForFacts
 from services.ledger.periods.rules import Month, PeriodAttested
 from services.ledger.sealing.child import run_child
 from services.ledger.settings import LedgerSettings
-from services.ledger.subscribers import PLATFORM
 
 LOOK_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 600.0

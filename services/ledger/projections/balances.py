@@ -7,15 +7,18 @@ import asyncpg
 
 from runtime.projector import Change
 from runtime.store import Recorded
+from services.ledger.events import Balance
 
 _UPSERT: Final = """
-    insert into balances (user_id, version, awarded, purchased, awarded_held, purchased_held)
+    insert into balances (user_id, version, awarded, purchased, awarded_held, purchased_held,
+                          awarded_frozen, purchased_frozen, debt)
     select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-                         $6::bigint[])
+                         $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
     on conflict (user_id) do update
         set version = excluded.version, awarded = excluded.awarded,
             purchased = excluded.purchased, awarded_held = excluded.awarded_held,
-            purchased_held = excluded.purchased_held
+            purchased_held = excluded.purchased_held, awarded_frozen = excluded.awarded_frozen,
+            purchased_frozen = excluded.purchased_frozen, debt = excluded.debt
         where balances.version < excluded.version
 """
 
@@ -39,12 +42,17 @@ def user_of(record: Recorded[Any]) -> str:
 
 
 def _row(record: Recorded[Any]) -> tuple[object, ...]:
-    balance = record.fact.balance
+    return (user_of(record), record.version, *figures(record.fact.balance))
+
+
+def figures(balance: Balance) -> tuple[int, ...]:
+    """Return a balance's figures in the order of the columns, here and in the history."""
     return (
-        user_of(record),
-        record.version,
         balance.awarded,
         balance.purchased,
         balance.awarded_held,
         balance.purchased_held,
+        balance.awarded_frozen,
+        balance.purchased_frozen,
+        balance.debt,
     )

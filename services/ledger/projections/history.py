@@ -1,6 +1,6 @@
 """What happened to each wallet, movement by movement, with the balance after each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -13,20 +13,29 @@ from services.ledger.events import (
     CreditsAwarded,
     CreditsExpired,
     CreditsPurchased,
+    DebtRepaid,
+    DisputeClosed,
+    DisputeOpened,
     HoldPlaced,
     HoldReleased,
     HoldSettled,
     Lot,
+    PurchaseRefunded,
+    SettlementRefunded,
+    SettlementReversed,
+    Slice,
 )
-from services.ledger.projections.balances import user_of
+from services.ledger.projections.balances import figures, user_of
 
 _INSERT: Final = """
     insert into history (user_id, version, at, type, credits, awarded, purchased, awarded_after,
-                         purchased_after, awarded_held_after, purchased_held_after, deployment_id,
+                         purchased_after, awarded_held_after, purchased_held_after,
+                         awarded_frozen_after, purchased_frozen_after, debt_after, deployment_id,
                          reason)
     select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::text[], $5::bigint[],
                          $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-                         $11::bigint[], $12::text[], $13::text[])
+                         $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
+                         $16::text[])
     on conflict (user_id, version) do nothing
 """
 
@@ -71,7 +80,34 @@ def _movement(fact: Any) -> _Movement | None:  # noqa: PLR0911 - one return for 
         case CreditsAdjusted(slices=slices, reason=reason):
             return _Movement("ADJUSTMENT", balances.parts(slices), None, reason)
         case _:
+            return _reversal(fact)
+
+
+def _reversal(fact: Any) -> _Movement | None:
+    """Return what took something back; debt is purchased credits that are owed."""
+    match fact:
+        case SettlementRefunded(hold=hold):
+            awarded, purchased = balances.parts(fact.slices)
+            parts = (awarded, purchased + _credits(fact.debt_cancelled))
+            return _Movement("REFUND", parts, hold.deployment_id, fact.reason)
+        case PurchaseRefunded(slices=slices):
+            return _Movement("PURCHASE_REFUND", balances.parts(slices), None, fact.reason)
+        case SettlementReversed(hold=hold, slices=slices):
+            parts = (0, _credits(slices))
+            return _Movement("REVERSAL", parts, hold.deployment_id, fact.cause)
+        case DebtRepaid(hold=hold, slices=slices):
+            parts = (0, _credits(slices))
+            return _Movement("DEBT_REPAYMENT", parts, hold.deployment_id, fact.cause)
+        case DisputeOpened(slices=slices, reason=reason):
+            return _Movement("DISPUTE", balances.parts(slices), None, reason)
+        case DisputeClosed(slices=slices, outcome=outcome):
+            return _Movement("DISPUTE", balances.parts(slices), None, outcome)
+        case _:
             return None
+
+
+def _credits(slices: Iterable[Slice]) -> int:
+    return sum(part.credits for part in slices)
 
 
 def _parts(lot: Lot) -> tuple[int, int]:
@@ -79,7 +115,6 @@ def _parts(lot: Lot) -> tuple[int, int]:
 
 
 def _row(record: Recorded[Any], movement: _Movement) -> tuple[object, ...]:
-    balance = record.fact.balance
     return (
         user_of(record),
         record.version,
@@ -87,10 +122,7 @@ def _row(record: Recorded[Any], movement: _Movement) -> tuple[object, ...]:
         movement.type,
         sum(movement.parts),
         *movement.parts,
-        balance.awarded,
-        balance.purchased,
-        balance.awarded_held,
-        balance.purchased_held,
+        *figures(record.fact.balance),
         movement.deployment_id,
         movement.reason,
     )

@@ -8,7 +8,13 @@ import asyncpg
 from runtime.projector import Change
 from runtime.store import Recorded
 from services.ledger import balances
-from services.ledger.events import Hold, HoldPlaced, HoldReleased, HoldSettled
+from services.ledger.events import (
+    Hold,
+    HoldPlaced,
+    HoldReleased,
+    HoldSettled,
+    SettlementRefunded,
+)
 
 _INSERT: Final = """
     insert into holds (hold_id, user_id, deployment_id, module_id, partner_id, agent_id, status,
@@ -25,6 +31,11 @@ _END: Final = """
     from unnest($1::text[], $2::text[], $3::timestamptz[]) as n (hold_id, status, ended_at)
     where h.hold_id = n.hold_id
 """
+_REFUND: Final = """
+    update holds h set refunded = n.refunded
+    from unnest($1::text[], $2::bigint[]) as n (hold_id, refunded)
+    where h.hold_id = n.hold_id
+"""
 
 
 class Holds:
@@ -33,9 +44,10 @@ class Holds:
     name = "holds"
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
-        """Enter what was placed, then end what ended."""
+        """Enter what was placed, end what ended, then note what was refunded of it."""
         placed: list[tuple[object, ...]] = []
         ended: list[tuple[object, ...]] = []
+        refunded: dict[str, int] = {}
         for change in changes:
             if not isinstance(change, Recorded):
                 continue
@@ -46,12 +58,16 @@ class Holds:
                     ended.append((hold.hold_id, "SETTLED", change.at))
                 case HoldReleased(hold=hold):
                     ended.append((hold.hold_id, "RELEASED", change.at))
+                case SettlementRefunded(hold=hold, refunded_total=total):
+                    refunded[hold.hold_id] = total
                 case _:
                     pass
         if placed:
             await connection.execute(_INSERT, *_columns(placed))
         if ended:
             await connection.execute(_END, *_columns(ended))
+        if refunded:
+            await connection.execute(_REFUND, list(refunded), list(refunded.values()))
 
 
 def _row(hold: Hold) -> tuple[object, ...]:

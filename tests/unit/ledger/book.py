@@ -38,11 +38,13 @@ from services.ledger.events import (
     HoldSettled,
     PurchaseRefunded,
     ReleaseReason,
+    Reversal,
     SettlementRefunded,
     SettlementReversed,
     Slice,
 )
 from services.ledger.knowledge import DeploymentHolds, Settings, Shares
+from services.ledger.spending import SpendingBook
 from services.ledger.wallet import Wallet
 
 START: Final = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -61,6 +63,7 @@ class Book:
     facts: list[Fact] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     deployments: dict[str, DeploymentHolds] = field(default_factory=dict)
+    spending: SpendingBook = field(default_factory=SpendingBook)
 
     def holds(self, deployment_id: str) -> DeploymentHolds:
         """Return what is known of a deployment's holds."""
@@ -68,11 +71,13 @@ class Book:
 
     def tell(self, command: WalletCommand, deployment_id: str | None = None) -> list[Fact]:
         """Decide, keep what was decided, and return it."""
-        facts = decide(command, self.wallet, self.at)
+        before = self.wallet
+        facts = decide(command, before, self.at)
         for fact in facts:
             self.wallet = evolve(self.wallet, fact)
+            self.spending.take(fact)
             if deployment_id is not None:
-                self.deployments[deployment_id] = self.holds(deployment_id).after(fact)
+                self.deployments[deployment_id] = self.holds(deployment_id).after(fact, before)
         self.facts += facts
         self.times += [self.at] * len(facts)
         return facts
@@ -153,6 +158,7 @@ def purchase(
     number: int,
     price_minor: int,
     *,
+    bonus: int = 0,
     currency: str = "USD",
     recorded_by: str = FINANCE,
 ) -> Step:
@@ -166,9 +172,12 @@ def purchase(
                 credits=number,
                 price_minor=price_minor,
                 currency=currency,
-                platform_currency=book.settings.currency,
                 source="INV-1",
                 recorded_by=recorded_by,
+                bonus_credits=bonus,
+                payment_id=f"pi_{lot_id}",
+                platform_currency=book.settings.currency,
+                booked=book.spending.lot(lot_id) is not None,
             )
         )
 
@@ -282,19 +291,38 @@ def _line(fact: Fact) -> str:  # noqa: PLR0911 - one return for each fact
     match fact:
         case CreditsAwarded(lot=lot) | CreditsPurchased(lot=lot):
             return f"{_name(fact)} {lot.lot_id} {lot.credits}"
-        case HoldPlaced(hold=hold) | HoldSettled(hold=hold) | HoldReleased(hold=hold):
+        case HoldPlaced(hold=hold) | HoldSettled(hold=hold):
             return " ".join([_name(fact), hold.hold_id, *_ranges(hold.slices)])
+        case HoldReleased(hold=hold):
+            back = [_name(fact), hold.hold_id, *_ranges(hold.slices)]
+            return " ".join([*back, *_also("voids", fact.voided)])
         case HoldRefused():
             return f"hold_refused {fact.hold_id} {fact.code} {fact.required} of {fact.available}"
         case CreditsExpired(slices=slices) | CreditsAdjusted(slices=slices):
             return " ".join([_name(fact), *_ranges(slices)])
-        case SettlementRefunded() | SettlementReversed():
-            return " ".join([_name(fact), fact.hold.hold_id, *_ranges(fact.slices)])
-        case DebtRepaid():
-            ranges = (*_ranges(fact.reversed), "by", *_ranges(fact.slices))
-            return " ".join([_name(fact), fact.hold.hold_id, *ranges])
-        case PurchaseRefunded() | DisputeOpened() | DisputeClosed():
-            return " ".join([_name(fact), fact.lot_id, *_ranges(fact.slices)])
+        case _:
+            return _line_of_reversal(fact)
+
+
+def _line_of_reversal(fact: Reversal) -> str:
+    match fact:
+        case SettlementRefunded(hold=hold, slices=slices):
+            cancelled = _also("cancels", fact.debt_cancelled)
+            return " ".join([_name(fact), hold.hold_id, *_ranges(slices), *cancelled])
+        case SettlementReversed(hold=hold, slices=slices):
+            return " ".join([_name(fact), hold.hold_id, *_ranges(slices)])
+        case DebtRepaid(hold=hold, slices=slices):
+            by = _also("by", slices)
+            return " ".join([_name(fact), hold.hold_id, *_ranges(fact.reversed), *by])
+        case PurchaseRefunded(slices=slices):
+            more = [*_also("held", fact.held), *_also("ended", fact.ended)]
+            return " ".join([_name(fact), fact.lot_id, *_ranges(slices), *more])
+        case DisputeOpened(slices=slices) | DisputeClosed(slices=slices):
+            return " ".join([_name(fact), fact.lot_id, *_ranges(slices)])
+
+
+def _also(word: str, slices: Sequence[Slice]) -> list[str]:
+    return [word, *_ranges(slices)] if slices else []
 
 
 def _name(fact: Fact) -> str:

@@ -17,25 +17,11 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from contracts.money_rules import slice_value
 from runtime.refusal import Refusal
-from services.ledger.checking.redecide import objection
 from services.ledger.decider import evolve
-from services.ledger.events import (
-    CreditsAdjusted,
-    CreditsAwarded,
-    CreditsExpired,
-    CreditsPurchased,
-    Fact,
-    HoldPlaced,
-    HoldReleased,
-    HoldSettled,
-    Slice,
-)
-from services.ledger.knowledge import DeploymentHolds
+from services.ledger.events import DisputeOutcome, Fact, HoldPlaced
 from services.ledger.publishing import WALLET
-from services.ledger.slices import size
-from services.ledger.wallet import Wallet
+from services.ledger.wallet import LotCase, Wallet
 from tests.unit.ledger.book import (
     OWNER,
     Book,
@@ -51,6 +37,15 @@ from tests.unit.ledger.book import (
     settle,
     with_settings,
 )
+from tests.unit.ledger.claims import (
+    assert_balance,
+    assert_conserved,
+    assert_decided_again,
+    assert_running_minimum,
+    assert_slices_are_worth_the_price,
+    assert_void_is_what_was_refunded,
+)
+from tests.unit.ledger.taking_back import close, dispute, refund, refund_purchase
 
 amounts = st.integers(1, 60)
 prices = st.integers(0, 5_000)
@@ -61,13 +56,17 @@ class WalletMachine(RuleBasedStateMachine):
     """Tells one wallet whatever it can be told."""
 
     holds = Bundle("holds")
+    settled = Bundle("settled")
+    purchases = Bundle("purchases")
+    disputes = Bundle("disputes")
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(target=purchases, number=amounts, price_minor=prices, bonus=st.integers(0, 20))
+    def begin(self, number: int, price_minor: int, bonus: int) -> str:
         self.book = Book()
         self.states = [self.book.state]
         self.lots = 0
         self.deployments = 0
+        return self.record_purchase(number, price_minor, bonus)
 
     def tell(self, step: Step) -> list[Fact]:
         """Tell the wallet; what it refuses must leave it as it was, to the byte."""
@@ -91,10 +90,50 @@ class WalletMachine(RuleBasedStateMachine):
         self.lots += 1
         self.tell(award(f"a{self.lots}", number, days_to_live=lifetime))
 
-    @rule(number=amounts, price_minor=prices)
-    def record_purchase(self, number: int, price_minor: int) -> None:
+    @rule(target=purchases, number=amounts, price_minor=prices, bonus=st.integers(0, 20))
+    def buy(self, number: int, price_minor: int, bonus: int) -> str:
+        return self.record_purchase(number, price_minor, bonus)
+
+    def record_purchase(self, number: int, price_minor: int, bonus: int) -> str:
+        """Record a purchase, twice."""
         self.lots += 1
-        self.tell(purchase(f"p{self.lots}", number, price_minor))
+        step = purchase(f"p{self.lots}", number, price_minor, bonus=bonus)
+        self.tell(step)
+        assert not self.tell(step)
+        return f"p{self.lots}"
+
+    @rule(name=settled, number=st.none() | st.integers(1, 40))
+    def refund_settlement(self, name: str, number: int | None) -> None:
+        step = refund(name, number, refund_id=f"r{len(self.book.facts)}")
+        if self.tell(step):
+            assert not self.tell(step)
+
+    @rule(lot_id=purchases, amount_minor=st.integers(1, 5_000))
+    def refund_purchase(self, lot_id: str, amount_minor: int) -> None:
+        step = refund_purchase(lot_id, amount_minor, refund_id=f"re{len(self.book.facts)}")
+        if self.tell(step):
+            assert not self.tell(step)
+
+    @rule(lot_id=purchases)
+    def refund_a_purchase_wholly(self, lot_id: str) -> None:
+        lot = self.book.spending.lot(lot_id)
+        case = self.book.wallet.cases.get(lot_id, LotCase())
+        if lot is not None and lot.price_minor > case.refunded_minor:
+            assert self.tell(refund_purchase(lot_id, lot.price_minor - case.refunded_minor))
+
+    @rule(target=disputes, lot_id=purchases, amount_minor=st.integers(1, 5_000))
+    def open_dispute(self, lot_id: str, amount_minor: int) -> tuple[str, str]:
+        dispute_id = f"du{len(self.book.facts)}"
+        step = dispute(lot_id, amount_minor, dispute_id=dispute_id)
+        assert self.tell(step)
+        assert not self.tell(step)
+        return lot_id, dispute_id
+
+    @rule(opened=consumes(disputes), outcome=st.sampled_from(["WON", "LOST"]))
+    def close_dispute(self, opened: tuple[str, str], outcome: DisputeOutcome) -> None:
+        lot_id, dispute_id = opened
+        assert self.tell(close(lot_id, outcome, dispute_id=dispute_id))
+        assert not self.tell(close(lot_id, "LOST", dispute_id=dispute_id))
 
     @rule(
         target=holds,
@@ -109,10 +148,22 @@ class WalletMachine(RuleBasedStateMachine):
         facts = self.tell(hold(name, list_price, premium=premium, partner_id=partner_id))
         return name if any(isinstance(fact, HoldPlaced) for fact in facts) else multiple()
 
-    @rule(name=consumes(holds))
-    def settle_hold(self, name: str) -> None:
+    @rule(target=settled, list_price=st.integers(1, 60), premium=st.booleans())
+    def spend_credits(self, list_price: int, *, premium: bool) -> object:
+        """Hold and settle at once, so that short histories reach what comes after."""
+        self.deployments += 1
+        name = f"d{self.deployments}"
+        facts = self.tell(hold(name, list_price, premium=premium, partner_id="partner"))
+        if not any(isinstance(fact, HoldPlaced) for fact in facts):
+            return multiple()
+        assert self.tell(settle(name))
+        return name
+
+    @rule(target=settled, name=consumes(holds))
+    def settle_hold(self, name: str) -> str:
         assert self.tell(settle(name))
         self.can_end_no_more(name)
+        return name
 
     @rule(name=consumes(holds))
     def release_hold(self, name: str) -> None:
@@ -150,16 +201,8 @@ class WalletMachine(RuleBasedStateMachine):
             assert_conserved(self.book)
 
     @invariant()
-    def no_balance_is_negative_and_the_lots_add_up_to_it(self) -> None:
-        balance = self.book.wallet.balance
-        counted = {True: [0, 0], False: [0, 0]}
-        for lot in self.book.wallet.lots.values():
-            counted[lot.purchased][0] += size(lot.free) + lot.held
-            counted[lot.purchased][1] += lot.held
-        assert counted[False] == [balance.awarded, balance.awarded_held]
-        assert counted[True] == [balance.purchased, balance.purchased_held]
-        assert balance.available_awarded >= 0
-        assert balance.available_purchased >= 0
+    def the_balance_is_what_the_lots_come_to(self) -> None:
+        assert_balance(self.book)
 
     @invariant()
     def the_split_of_all_holds_is_what_the_running_minimum_says(self) -> None:
@@ -177,131 +220,37 @@ class WalletMachine(RuleBasedStateMachine):
         assert wallet == self.book.wallet
         assert_decided_again(self.book)
         assert_slices_are_worth_the_price(self.book)
+        assert_void_is_what_was_refunded(self.book)
 
 
-WalletMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+WalletMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 TestWallet = WalletMachine.TestCase
-
-
-def assert_conserved(book: Book) -> None:
-    """Each credit of each lot is free, held, spent, expired or taken away, and only one of them."""
-    places = where_credits_are(book.facts)
-    for lot_id, (total, gone) in places.items():
-        lot = book.wallet.lots.get(lot_id)
-        free = set() if lot is None else {n for a, b in lot.free for n in range(a, b)}
-        held = {
-            number
-            for ranges in book.wallet.holds.values()
-            for part in ranges
-            if part.lot_id == lot_id
-            for number in range(part.start, part.end)
-        }
-        assert len(free) + len(held) + len(gone) == total
-        assert free | held | set(gone) == set(range(total))
-
-
-def where_credits_are(facts: list[Fact]) -> dict[str, tuple[int, list[int]]]:
-    """Return each lot's size, and the numbers of its credits that are gone for good."""
-    lots: dict[str, tuple[int, list[int]]] = {}
-    for fact in facts:
-        match fact:
-            case CreditsAwarded(lot=lot) | CreditsPurchased(lot=lot):
-                lots[lot.lot_id] = (lot.credits, [])
-            case HoldSettled() | CreditsExpired() | CreditsAdjusted():
-                for part in slices_of(fact):
-                    lots[part.lot_id][1].extend(range(part.start, part.end))
-            case _:
-                pass
-    return lots
-
-
-def slices_of(fact: Fact) -> tuple[Slice, ...]:
-    """Return the slices that a fact moves."""
-    match fact:
-        case HoldPlaced(hold=record) | HoldSettled(hold=record) | HoldReleased(hold=record):
-            return record.slices
-        case CreditsExpired(slices=slices) | CreditsAdjusted(slices=slices):
-            return slices
-        case _:
-            return ()
-
-
-def awarded_in(fact: Fact) -> int:
-    """Return how many awarded credits a fact moves."""
-    return sum(part.credits for part in slices_of(fact) if not part.purchased)
-
-
-def assert_running_minimum(book: Book) -> None:
-    """What of standard costs awards did not cover is the depth of one running sum's minimum.
-
-    The sum goes up by what is awarded and by the awarded part that is given back, and down by the
-    costs of standard holds and by the awarded part that expires or is taken away.
-    """
-    running = lowest = uncovered = 0
-    for fact in book.facts:
-        match fact:
-            case CreditsAwarded(lot=lot):
-                running += lot.credits
-            case HoldPlaced(hold=record) if record.gate == "STANDARD":
-                running -= record.cost
-                uncovered += record.cost - awarded_in(fact)
-            case HoldReleased():
-                running += awarded_in(fact)
-            case CreditsExpired() | CreditsAdjusted():
-                running -= awarded_in(fact)
-            case _:
-                pass
-        lowest = min(lowest, running)
-        assert uncovered == max(0, -lowest)
-
-
-def assert_decided_again(book: Book) -> None:
-    """Each fact is what would be decided again, from the facts before it alone."""
-    wallet = Wallet()
-    known: dict[str, DeploymentHolds] = {}
-    for fact, at in zip(book.facts, book.times, strict=True):
-        deployment_id = getattr(getattr(fact, "hold", fact), "deployment_id", "")
-        holds = known.get(deployment_id, DeploymentHolds())
-        assert objection(fact, wallet, at, user_id=OWNER, holds=holds) is None
-        wallet = evolve(wallet, fact)
-        known[deployment_id] = holds.after(fact)
-
-
-def assert_slices_are_worth_the_price(book: Book) -> None:
-    """What of a lot is gone, held and free is worth exactly its price, cut as it may be."""
-    prices_of = {
-        fact.lot.lot_id: fact.lot for fact in book.facts if isinstance(fact, CreditsPurchased)
-    }
-    worth = dict.fromkeys(prices_of, 0)
-
-    def count(lot_id: str, start: int, end: int) -> None:
-        if lot_id in worth:
-            lot = prices_of[lot_id]
-            worth[lot_id] += slice_value(
-                price_minor=lot.price_minor, lot_credits=lot.credits, start=start, end=end
-            )
-
-    for fact in book.facts:
-        if isinstance(fact, HoldSettled | CreditsExpired | CreditsAdjusted):
-            for part in slices_of(fact):
-                count(part.lot_id, part.start, part.end)
-    for ranges in book.wallet.holds.values():
-        for held in ranges:
-            count(held.lot_id, held.start, held.end)
-    for lot in book.wallet.lots.values():
-        for start, end in lot.free:
-            count(lot.lot_id, start, end)
-    assert worth == {lot_id: lot.price_minor for lot_id, lot in prices_of.items()}
 
 
 steps = st.lists(
     st.one_of(
         st.builds(award, st.uuids().map(str), amounts, days_to_live=lifetimes),
-        st.builds(purchase, st.uuids().map(str), amounts, prices),
+        st.builds(
+            purchase, st.sampled_from(["p1", "p2"]), amounts, prices, bonus=st.integers(0, 20)
+        ),
         st.builds(hold, st.sampled_from(["d1", "d2", "d3"]), st.integers(0, 40)),
         st.builds(settle, st.sampled_from(["d1", "d2", "d3"])),
         st.builds(release, st.sampled_from(["d1", "d2", "d3"])),
         st.builds(adjust, st.integers(1, 20)),
+        st.builds(
+            refund,
+            st.sampled_from(["d1", "d2", "d3"]),
+            st.none() | amounts,
+            refund_id=st.uuids().map(str),
+        ),
+        st.builds(
+            refund_purchase,
+            st.sampled_from(["p1", "p2"]),
+            st.integers(1, 3_000),
+            refund_id=st.uuids().map(str),
+        ),
+        st.builds(dispute, st.sampled_from(["p1", "p2"]), st.integers(1, 3_000)),
+        st.builds(close, st.sampled_from(["p1", "p2"]), st.sampled_from(["WON", "LOST"])),
     ),
     max_size=25,
 )

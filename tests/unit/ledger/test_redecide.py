@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.ledger.checking.redecide import objection
+from services.ledger.checking.redecide import Beside, decided_again
 from services.ledger.events import Fact
 from services.ledger.knowledge import DeploymentHolds
 from services.ledger.wallet import Wallet
@@ -139,4 +139,5 @@ def object_to(
     fact: Fact, wallet: Wallet, book: Book, holds: DeploymentHolds | None = None
 ) -> str | None:
     """Return what is objected to a fact that is said to have come to be at the book's instant."""
-    return objection(fact, wallet, book.at, user_id=OWNER, holds=holds or DeploymentHolds())
+    beside = Beside(holds or DeploymentHolds())
+    return decided_again(fact, wallet, book.at, user_id=OWNER, beside=beside).problem
