@@ -1,31 +1,70 @@
 """What revenue says, version 1: who earned what."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from contracts import events
+from contracts.envelope import StreamName
 from contracts.types import (
     Amount,
     BasisPoints,
+    Count,
     Id,
     Instant,
+    LotKind,
+    MinorUnits,
     Money,
     Ordinal,
+    PositiveAmount,
     ShortText,
+    SignedMinorUnits,
+    Value,
+    WholeNumber,
 )
 
+Remainder = Annotated[int, Field(ge=0, le=9_999)]
+"""Ten-thousandths of a minor unit, less than a whole one."""
 
-class RevenueRecognized(events.Event):
-    """A settlement's true revenue was recognised, in the month of the settlement.
 
-    `recognized_at` is the settlement's instant in the ledger. The shares recorded with the hold
-    are repeated, so that a line can be read alone.
+class LedgerEntry(Value):
+    """Where the ledger says what brought a line about: the message, its stream and its place."""
+
+    message_id: Id
+    stream: StreamName
+    sequence: Ordinal
+
+
+class ValuedSlice(Value):
+    """Credits `start` up to but not including `end` of a lot, and what they count for in the line.
+
+    A purchased slice is worth floor(price x end / credits) - floor(price x start / credits), an
+    awarded one nothing.
+    """
+
+    lot_id: Id
+    lot_kind: LotKind
+    lot_credits: PositiveAmount
+    lot_price_minor: MinorUnits
+    start: Amount
+    end: PositiveAmount
+    revenue_minor: SignedMinorUnits
+
+
+class RevenueLine(events.Event):
+    """The base of a deployment's lines of revenue, counted from 1 by `line`.
+
+    All sums are of the lines of a deployment: of `credit_cost` what it cost its user, of
+    `purchased_credits` what of that is paid for, of `true_revenue` what that is worth. The shares
+    recorded with the hold are repeated, so that a line can be read alone. `recognized_at` is the
+    instant of the ledger's fact, and so the line's month.
     """
 
     service: ClassVar[str] = "revenue"
     kind: ClassVar[str] = "revenue"
-    fact: ClassVar[str] = "revenue_recognized"
 
     deployment_id: Id
+    line: Ordinal
     hold_id: Id
     user_id: Id
     module_id: Id
@@ -34,31 +73,61 @@ class RevenueRecognized(events.Event):
     partner_id: Id | None
     agent_id: Id | None
     project: ShortText | None
-    credit_cost: Amount
-    awarded_credits: Amount
-    purchased_credits: Amount
+    credit_cost: WholeNumber
+    awarded_credits: WholeNumber
+    purchased_credits: WholeNumber
     true_revenue: Money
+    slices: tuple[ValuedSlice, ...]
+    settings_version: Count
     partner_basis_points: BasisPoints
     agent_basis_points: BasisPoints
+    ledger_entry: LedgerEntry
     requested_at: Instant
     recognized_at: Instant
 
 
-class ShareAccrued(events.Event):
-    """A payee earned a share of one settlement's true revenue.
+class RevenueRecognized(RevenueLine):
+    """True revenue was recognised: a hold was settled, or a settlement's debt was paid again.
+
+    What is paid again costs nothing more: its `credit_cost` is 0.
+    """
+
+    fact: ClassVar[str] = "revenue_recognized"
+
+    earning: Literal["settled", "repaid"]
+
+
+class RevenueReversed(RevenueLine):
+    """Slices of line `reverses` earn nothing any more: a line with negative amounts.
+
+    Either they came back to the user (`settlement_refunded`), or they are no longer paid for and
+    owed (`settlement_reversed`: `credit_cost` is 0). `cause` is the refund or the lost dispute.
+    `purchased_left` counts the credits that line `reverses` still earns from.
+    """
+
+    fact: ClassVar[str] = "revenue_reversed"
+
+    reverses: Ordinal
+    reversing: Literal["settlement_refunded", "settlement_reversed"]
+    cause: Id
+    purchased_left: Amount
+
+
+class PayeeLine(events.Event):
+    """The base of a payee's lines; the message's `sequence` is the payee's own, without a gap.
 
     `share` is the floor of the payee's cumulative entitlement less what was accrued before, and
-    `running_total` all that was accrued, this line included. The message's `sequence` is the
-    payee's own, without a gap.
+    `running_total` all that was accrued, this line included. The remainders are what of the
+    entitlements was too little for a whole minor unit, in ten-thousandths of one.
     """
 
     service: ClassVar[str] = "revenue"
     kind: ClassVar[str] = "payee"
-    fact: ClassVar[str] = "share_accrued"
 
     payee_id: Id
     payee_role: Literal["partner", "agent"]
     deployment_id: Id
+    line: Ordinal
     hold_id: Id
     module_id: Id
     recognized_at: Instant
@@ -66,6 +135,25 @@ class ShareAccrued(events.Event):
     share_basis_points: BasisPoints
     share: Money
     running_total: Money
+    remainder_before: Remainder
+    remainder_after: Remainder
+
+
+class ShareAccrued(PayeeLine):
+    """A payee earned a share of one line's true revenue."""
+
+    fact: ClassVar[str] = "share_accrued"
+
+
+class ShareReversed(PayeeLine):
+    """A payee gives back a share of what the deployment's line `reverses` had earned.
+
+    The amounts are negative or 0, and so may the running total become.
+    """
+
+    fact: ClassVar[str] = "share_reversed"
+
+    reverses: Ordinal
 
 
 class RequestRefused(events.RequestRefused):

@@ -1,10 +1,11 @@
 """Revenue: who earned what.
 
-Decides: what a settled hold earned (true revenue), in the stream `revenue-<deployment id>`, and
-what of it each payee is due, in the stream `payee-<payee id>`, whose every line has a gapless
-sequence and a running total.
+Decides: what a settled hold earned (true revenue), and what of it is reversed or paid again, in
+the stream `revenue-<deployment id>`; what of it each payee is due or gives back, in the stream
+`payee-<payee id>`, whose every line has a gapless sequence and a running total; and whether it is
+payable, in `dispute-<dispute id>`.
 
-Publishes: `revenue_recognized`, `share_accrued`.
+Publishes: `revenue_recognized`, `revenue_reversed`, `share_accrued`, `share_reversed`.
 
 Consumes: the ledger's wallets. A settlement carries all that its revenue depends on, so nothing
 else is asked for, and everything here can be recomputed from the ledger's messages alone.

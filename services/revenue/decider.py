@@ -1,37 +1,46 @@
-"""The rules of revenue: what a settlement earned, and what of it a payee is due.
+"""The rules of revenue: what a settlement earns, and what of it a payee is due.
 
 True revenue is the value of the purchased slices that were spent; awarded ones earn nothing. Every
-settlement makes a line, one of 0 included, so that a report of a module's deployments is whole.
-A share makes a line wherever something exact is due, be it too little for a minor unit yet; but
-what earned nothing owes nobody anything, and stands in no payee's stream.
+settlement makes a line, one of 0 included, so that a report of a module's deployments is whole, and
+so does each later change: what comes back, or is no longer paid for, is a negative line of its own
+at the instant of the ledger's fact, and what is paid for again is recognised then.
 
-Nothing is refused here: the ledger has settled. What contradicts what is known is a bug, and
-raises `ContradictionError`.
+Nothing is refused here: the ledger has decided. What contradicts what is known is a bug, and
+raises `ContradictionError`. Shares of lines are decided in `services.revenue.shares`.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
 from contracts import money_rules
 from services.revenue.events import (
-    PayeeFact,
-    PayeeRole,
-    PayeeState,
+    DisputeFact,
+    DisputeOutcome,
+    DisputeState,
+    Earning,
+    EarningRange,
+    LedgerEntry,
+    RevenueDisputed,
     RevenueFact,
     RevenueRecognized,
+    RevenueReversed,
     RevenueState,
+    RevenueUndisputed,
+    Reversing,
     SettledHold,
-    Settlement,
-    ShareAccrued,
     SpentSlice,
 )
 
+SETTLEMENT_LINE: Final = 1
+"""A deployment's first line is that of its settlement; awarded credits stand in no other."""
+
 
 class ContradictionError(Exception):
-    """A settlement contradicts what is known; `fields` say how."""
+    """A message contradicts what is known; `fields` say how."""
 
     def __init__(self, what: str, **fields: str | int | None) -> None:
         super().__init__(f"{what}: {fields}")
@@ -43,91 +52,138 @@ class Recognize:
     """A hold was settled at an instant of the ledger: recognise what it earned."""
 
     hold: SettledHold
-    settlement: Settlement
-    settled_at: datetime
+    entry: LedgerEntry
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accrue:
-    """A line of revenue earns a payee a share."""
+class Reverse:
+    """Slices of a settlement came back to the user, or are no longer paid for.
 
-    payee_id: str
-    payee_role: PayeeRole
-    basis_points: int
-    line: RevenueRecognized
+    `credits` came back, and are more than the slices where a debt went with them.
+    """
+
+    hold: SettledHold
+    entry: LedgerEntry
+    at: datetime
+    reversing: Reversing
+    cause: str
+    slices: tuple[SpentSlice, ...]
+    credits: int
 
 
-RevenueCommand = Recognize
-PayeeCommand = Accrue
+@dataclass(frozen=True, kw_only=True)
+class Repay:
+    """Slices of a new purchase took the place of reversed ones of a settlement."""
+
+    hold: SettledHold
+    entry: LedgerEntry
+    at: datetime
+    slices: tuple[SpentSlice, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispute:
+    """A purchase is disputed."""
+
+    dispute_id: str
+    lot_id: str
+    user_id: str
+    amount_minor: int
+    currency: str
+    entry: LedgerEntry
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndDispute:
+    """A dispute was decided."""
+
+    dispute_id: str
+    lot_id: str
+    outcome: DisputeOutcome
+    entry: LedgerEntry
+    at: datetime
+
+
+RevenueCommand = Recognize | Reverse | Repay
+DisputeCommand = Dispute | EndDispute
 
 
 def decide_revenue(command: RevenueCommand, state: RevenueState) -> list[RevenueFact]:
-    """Return the line of revenue that a command brings; none where it is there already."""
+    """Return the lines of revenue that a command brings; none where they are there already."""
     match command:
         case Recognize():
             return _recognize(command, state)
+        case Reverse() | Repay() if _applied(command, state):
+            return []
+        case Reverse():
+            return [*_reverse(command, state)]
+        case Repay():
+            number = state.lines + 1
+            return [_line(command, number=number, earning="repaid", slices=command.slices, cost=0)]
         case _:
             assert_never(command)
-
-
-def decide_payee(command: PayeeCommand, state: PayeeState) -> list[PayeeFact]:
-    """Return the line that a command adds to a payee's stream."""
-    match command:
-        case Accrue():
-            return _accrue(command, state)
-        case _:
-            assert_never(command)
-
-
-def shares_of(line: RevenueRecognized) -> list[Accrue]:
-    """Return who is due a share of a line, the partner before the agent."""
-    if line.true_revenue_minor == 0:
-        return []
-    return [
-        Accrue(
-            payee_id=payee.payee_id,
-            payee_role=payee.role,
-            basis_points=payee.basis_points,
-            line=line,
-        )
-        for payee in payees_of(line.hold)
-    ]
-
-
-def payees_of(hold: SettledHold) -> tuple[money_rules.Payee, ...]:
-    """Return who earns a share of what a hold may earn."""
-    return money_rules.payees(
-        user_id=hold.user_id,
-        partner_id=hold.partner_id,
-        agent_id=hold.agent_id,
-        partner_basis_points=hold.partner_basis_points,
-        agent_basis_points=hold.agent_basis_points,
-    )
 
 
 def evolve_revenue(state: RevenueState, fact: RevenueFact) -> RevenueState:
     """Return what is known of a deployment's revenue after a fact."""
     match fact:
         case RevenueRecognized():
-            return msgspec.structs.replace(
-                state, hold_id=fact.hold.hold_id, true_revenue_minor=fact.true_revenue_minor
-            )
+            earning = (*state.earning, *_ranges(fact.line, fact.slices))
+        case RevenueReversed():
+            taken = _ranges(fact.reverses, fact.slices)
+            earning = tuple(_without(state.earning, taken))
         case _:
             assert_never(fact)
+    return msgspec.structs.replace(
+        state,
+        hold_id=fact.hold.hold_id,
+        lines=fact.line,
+        wallet_sequence=fact.entry.sequence,
+        true_revenue_minor=state.true_revenue_minor + fact.true_revenue_minor,
+        earning=earning,
+    )
 
 
-def evolve_payee(state: PayeeState, fact: PayeeFact) -> PayeeState:
-    """Return what a payee has earned after a fact."""
-    match fact:
-        case ShareAccrued():
-            return PayeeState(
-                lines=state.lines + 1,
-                total_minor=fact.running_total_minor,
-                remainder=fact.remainder_after,
-                currency=fact.currency,
-            )
+def decide_dispute(command: DisputeCommand, state: DisputeState) -> list[DisputeFact]:
+    """Return what changes of a dispute; nothing where it is known already."""
+    match command:
+        case Dispute() if state.known:
+            return []
+        case Dispute():
+            return [
+                RevenueDisputed(
+                    dispute_id=command.dispute_id,
+                    lot_id=command.lot_id,
+                    user_id=command.user_id,
+                    amount_minor=command.amount_minor,
+                    currency=command.currency,
+                    entry=command.entry,
+                    at=command.at,
+                )
+            ]
+        case EndDispute() if not state.known:
+            raise ContradictionError("no such dispute", dispute_id=command.dispute_id)
+        case EndDispute() if not state.open:
+            return []
+        case EndDispute():
+            return [
+                RevenueUndisputed(
+                    dispute_id=command.dispute_id,
+                    lot_id=command.lot_id,
+                    outcome=command.outcome,
+                    entry=command.entry,
+                    at=command.at,
+                )
+            ]
         case _:
-            assert_never(fact)
+            assert_never(command)
+
+
+def evolve_dispute(state: DisputeState, fact: DisputeFact) -> DisputeState:  # noqa: ARG001 - a dispute is opened and closed once
+    """Return whether a dispute is open after a fact."""
+    return DisputeState(known=True, open=isinstance(fact, RevenueDisputed))
 
 
 def _recognize(command: Recognize, state: RevenueState) -> list[RevenueFact]:
@@ -146,15 +202,133 @@ def _recognize(command: Recognize, state: RevenueState) -> list[RevenueFact]:
         raise ContradictionError(
             "a hold's slices are its cost", hold_id=hold.hold_id, cost=hold.cost, spent=spent
         )
-    revenues = tuple(_revenue_minor(s) for s in hold.slices)
-    line = RevenueRecognized(
-        hold=hold,
-        settlement=command.settlement,
-        slice_revenue_minor=revenues,
-        true_revenue_minor=sum(revenues),
-        recognized_at=command.settled_at,
+    line = _line(
+        command, number=SETTLEMENT_LINE, earning="settled", slices=hold.slices, cost=hold.cost
     )
     return [line]
+
+
+def _line(
+    command: Recognize | Repay,
+    *,
+    number: int,
+    earning: Earning,
+    slices: tuple[SpentSlice, ...],
+    cost: int,
+) -> RevenueRecognized:
+    revenues = tuple(_revenue_minor(s) for s in slices)
+    return RevenueRecognized(
+        line=number,
+        earning=earning,
+        hold=command.hold,
+        entry=command.entry,
+        credits=cost,
+        slices=slices,
+        slice_revenue_minor=revenues,
+        true_revenue_minor=sum(revenues),
+        recognized_at=command.at,
+    )
+
+
+def _applied(command: Reverse | Repay, state: RevenueState) -> bool:
+    """Whether a command of the deployment's one wallet was applied before."""
+    if state.hold_id != command.hold.hold_id:
+        raise ContradictionError(
+            "what changes was settled",
+            deployment_id=command.hold.deployment_id,
+            settled_hold_id=state.hold_id,
+            hold_id=command.hold.hold_id,
+        )
+    return command.entry.sequence <= state.wallet_sequence
+
+
+def _reverse(command: Reverse, state: RevenueState) -> Iterator[RevenueReversed]:
+    """Yield one line for each line that slices are taken from, the oldest first.
+
+    There is at least one: what touches no purchased credit reverses nothing of the settlement's
+    line, and says so.
+    """
+    by_line = _by_line(command, state)
+    earning = state.earning
+    returned = command.reversing == "settlement_refunded"
+    debt_gone = command.credits - sum(s.credits for s in command.slices) if returned else 0
+    for number, (reverses, slices) in enumerate(sorted(by_line.items()), start=state.lines + 1):
+        earning = tuple(_without(earning, _ranges(reverses, slices)))
+        revenues = tuple(-_revenue_minor(s) for s in slices)
+        credits_back = sum(s.credits for s in slices) if returned else 0
+        if reverses == SETTLEMENT_LINE:
+            credits_back += debt_gone
+        yield RevenueReversed(
+            line=number,
+            reverses=reverses,
+            reversing=command.reversing,
+            cause=command.cause,
+            hold=command.hold,
+            entry=command.entry,
+            credits=-credits_back,
+            slices=tuple(slices),
+            slice_revenue_minor=revenues,
+            true_revenue_minor=sum(revenues),
+            purchased_left=sum(r.end - r.start for r in earning if r.line == reverses),
+            recognized_at=command.at,
+        )
+
+
+def _by_line(command: Reverse, state: RevenueState) -> dict[int, list[SpentSlice]]:
+    """Return the slices cut by the lines that earn from them now."""
+    by_line: dict[int, list[SpentSlice]] = {}
+    debt_gone = command.credits > sum(s.credits for s in command.slices)
+    if debt_gone or not any(s.purchased for s in command.slices):
+        by_line[SETTLEMENT_LINE] = []
+    for spent in command.slices:
+        if not spent.purchased:
+            by_line.setdefault(SETTLEMENT_LINE, []).append(spent)
+            continue
+        found = sorted(
+            (max(r.start, spent.start), min(r.end, spent.end), r.line)
+            for r in state.earning
+            if r.lot_id == spent.lot_id and r.start < spent.end and spent.start < r.end
+        )
+        if sum(end - start for start, end, _ in found) != spent.credits:
+            raise ContradictionError(
+                "what is reversed has earned",
+                hold_id=command.hold.hold_id,
+                lot_id=spent.lot_id,
+                start=spent.start,
+                end=spent.end,
+            )
+        for start, end, line in found:
+            cut = msgspec.structs.replace(spent, start=start, end=end)
+            by_line.setdefault(line, []).append(cut)
+    return by_line
+
+
+def _ranges(line: int, slices: Iterable[SpentSlice]) -> tuple[EarningRange, ...]:
+    return tuple(
+        EarningRange(line=line, lot_id=s.lot_id, start=s.start, end=s.end)
+        for s in slices
+        if s.purchased
+    )
+
+
+def _without(
+    earning: Iterable[EarningRange], taken: Iterable[EarningRange]
+) -> Iterator[EarningRange]:
+    """Yield what is left of ranges when others, each within one of them, are taken away."""
+    left = list(earning)
+    for gone in taken:
+        rest: list[EarningRange] = []
+        for kept in left:
+            same = (kept.line, kept.lot_id) == (gone.line, gone.lot_id)
+            if not same or kept.end <= gone.start or gone.end <= kept.start:
+                rest.append(kept)
+                continue
+            if kept.start < gone.start:
+                rest.append(msgspec.structs.replace(kept, end=gone.start))
+            if gone.end < kept.end:
+                rest.append(msgspec.structs.replace(kept, start=gone.end))
+        left = rest
+    yield from left
 
 
 def _revenue_minor(spent: SpentSlice) -> int:
@@ -165,36 +339,3 @@ def _revenue_minor(spent: SpentSlice) -> int:
         start=spent.start,
         end=spent.end,
     )
-
-
-def _accrue(command: Accrue, state: PayeeState) -> list[PayeeFact]:
-    line = command.line
-    currency = line.hold.currency
-    if state.currency not in (None, currency):
-        raise ContradictionError(
-            "a payee earns in one currency",
-            payee_id=command.payee_id,
-            currency=state.currency,
-            currency_of_line=currency,
-        )
-    share_minor, remainder = money_rules.accrue(
-        remainder=state.remainder,
-        revenue_minor=line.true_revenue_minor,
-        basis_points=command.basis_points,
-    )
-    accrued = ShareAccrued(
-        payee_id=command.payee_id,
-        payee_role=command.payee_role,
-        deployment_id=line.hold.deployment_id,
-        hold_id=line.hold.hold_id,
-        module_id=line.hold.module_id,
-        recognized_at=line.recognized_at,
-        true_revenue_minor=line.true_revenue_minor,
-        share_basis_points=command.basis_points,
-        remainder_before=state.remainder,
-        remainder_after=remainder,
-        share_minor=share_minor,
-        running_total_minor=state.total_minor + share_minor,
-        currency=currency,
-    )
-    return [accrued]

@@ -1,7 +1,8 @@
-"""What revenue stores: a line for each settlement, and a line for each share of one.
+"""What revenue stores: lines of what settlements earned, and a line for each share of one.
 
-Money is in minor units of the one currency that the line names. A line keeps all that it was
-computed from, so that it can be opened and checked alone.
+A settlement is a line, and so is each later change of what it earned: a line that reverses names
+the one it reverses. Money is in minor units of the one currency that the line names. A line keeps
+all that it was computed from, so that it can be opened and checked alone.
 """
 
 from datetime import datetime
@@ -9,14 +10,20 @@ from typing import Literal
 
 import msgspec
 
+LotKind = Literal[
+    "award.signup", "award.admin", "award.referral", "award.goodwill", "award.bonus", "purchase"
+]
 PayeeRole = Literal["partner", "agent"]
+Earning = Literal["settled", "repaid"]
+Reversing = Literal["settlement_refunded", "settlement_reversed"]
+DisputeOutcome = Literal["WON", "LOST"]
 
 
 class SpentSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Credits `start` up to but not including `end` of a lot, with what it takes to value them."""
 
     lot_id: str
-    lot_kind: str
+    lot_kind: LotKind
     lot_credits: int
     lot_price_minor: int
     start: int
@@ -67,8 +74,8 @@ class SettledHold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return sum(s.credits for s in self.slices if s.purchased)
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the ledger says that a hold was settled: the message, its stream and its place."""
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the ledger says what brought a line about: the message, its stream and its place."""
 
     message_id: str
     stream: str
@@ -83,35 +90,78 @@ class RevenueRecognized(
     tag="revenue_recognized",
     forbid_unknown_fields=True,
 ):
-    """A settlement earned `true_revenue_minor`: the sum of `slice_revenue_minor`.
+    """Spent slices earned `true_revenue_minor`: the sum of `slice_revenue_minor`, one for each.
 
-    `slice_revenue_minor` has a figure for each of the hold's slices, in their order.
+    `slices` are all of the hold's when it was settled. When a debt was repaid they are those that
+    took the place of reversed ones, and `credits` is 0: the deployment costs its user no more.
+    `line` counts the deployment's lines from 1.
     """
 
+    line: int
+    earning: Earning
     hold: SettledHold
-    settlement: Settlement
+    entry: LedgerEntry
+    credits: int
+    slices: tuple[SpentSlice, ...]
     slice_revenue_minor: tuple[int, ...]
     true_revenue_minor: int
     recognized_at: datetime
 
+    @property
+    def awarded_credits(self) -> int:
+        """Return how many of the slices' credits were awarded."""
+        return sum(s.credits for s in self.slices if not s.purchased)
 
-class ShareAccrued(
+    @property
+    def purchased_credits(self) -> int:
+        """Return how many of the slices' credits were purchased."""
+        return sum(s.credits for s in self.slices if s.purchased)
+
+
+class RevenueReversed(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
     tag_field="fact",
-    tag="share_accrued",
+    tag="revenue_reversed",
     forbid_unknown_fields=True,
 ):
-    """A payee earned a share of one settlement's true revenue.
+    """Slices of line `reverses` earn nothing any more; all amounts are negative or 0.
 
-    `remainder_before` and `remainder_after` are what of the payee's exact entitlements was too
-    little for a whole minor unit, in ten-thousandths of one: so the rounding can be checked here.
+    `credits` are those that came back to the user: none where a purchase was refunded, for then
+    they are owed. `cause` is the refund or the lost dispute. `purchased_left` counts the purchased
+    credits that line `reverses` still earns from: at 0 it is reversed whole.
     """
 
+    line: int
+    reverses: int
+    reversing: Reversing
+    cause: str
+    hold: SettledHold
+    entry: LedgerEntry
+    credits: int
+    slices: tuple[SpentSlice, ...]
+    slice_revenue_minor: tuple[int, ...]
+    true_revenue_minor: int
+    purchased_left: int
+    recognized_at: datetime
+
+    @property
+    def awarded_credits(self) -> int:
+        """Return how many awarded credits came back, as a negative number."""
+        return -sum(s.credits for s in self.slices if not s.purchased)
+
+    @property
+    def purchased_credits(self) -> int:
+        """Return how many purchased credits earn nothing any more, as a negative number."""
+        return -sum(s.credits for s in self.slices if s.purchased)
+
+
+class _Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payee_id: str
     payee_role: PayeeRole
     deployment_id: str
+    line: int
     hold_id: str
     module_id: str
     recognized_at: datetime
@@ -124,15 +174,85 @@ class ShareAccrued(
     currency: str
 
 
-RevenueFact = RevenueRecognized
-PayeeFact = ShareAccrued
+class ShareAccrued(_Share, frozen=True, kw_only=True, tag_field="fact", tag="share_accrued"):
+    """A payee earned a share of one line's true revenue.
+
+    `remainder_before` and `remainder_after` are what of the payee's exact entitlements was too
+    little for a whole minor unit, in ten-thousandths of one: so the rounding can be checked here.
+    """
+
+
+class ShareReversed(_Share, frozen=True, kw_only=True, tag_field="fact", tag="share_reversed"):
+    """A payee gives back a share of what line `reverses` had earned; the amounts are negative or 0.
+
+    The running total may become negative. Rounded as `share_accrued` is.
+    """
+
+    reverses: int
+
+
+class RevenueDisputed(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="fact",
+    tag="revenue_disputed",
+    forbid_unknown_fields=True,
+):
+    """What was earned from a purchase is not payable while its dispute is open."""
+
+    dispute_id: str
+    lot_id: str
+    user_id: str
+    amount_minor: int
+    currency: str
+    entry: LedgerEntry
+    at: datetime
+
+
+class RevenueUndisputed(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="fact",
+    tag="revenue_undisputed",
+    forbid_unknown_fields=True,
+):
+    """A dispute was decided; if it was lost, what it cost was reversed by lines of its own."""
+
+    dispute_id: str
+    lot_id: str
+    outcome: DisputeOutcome
+    entry: LedgerEntry
+    at: datetime
+
+
+RevenueFact = RevenueRecognized | RevenueReversed
+PayeeFact = ShareAccrued | ShareReversed
+DisputeFact = RevenueDisputed | RevenueUndisputed
+
+
+class EarningRange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Purchased credits that earn at present, and the line that recognised them."""
+
+    line: int
+    lot_id: str
+    start: int
+    end: int
 
 
 class RevenueState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a deployment's revenue: which hold earned it, and how much."""
+    """What is known of a deployment's revenue: which hold earned it, how much, and from what.
+
+    `earning` has at most as many ranges as the hold has credits, however often they change.
+    `wallet_sequence` is the wallet's last message that was applied.
+    """
 
     hold_id: str | None = None
+    lines: int = 0
+    wallet_sequence: int = 0
     true_revenue_minor: int = 0
+    earning: tuple[EarningRange, ...] = ()
 
 
 class PayeeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,3 +262,10 @@ class PayeeState(msgspec.Struct, frozen=True, kw_only=True):
     total_minor: int = 0
     remainder: int = 0
     currency: str | None = None
+
+
+class DisputeState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a dispute is known, and whether it is open."""
+
+    known: bool = False
+    open: bool = False

@@ -1,35 +1,41 @@
-"""What revenue does with a message: a line for the settlement, then one for each payee."""
-
-from typing import TypeGuard
+"""What revenue does with a message: a line for what was earned, then one for each payee."""
 
 from contracts.envelope import Envelope
-from contracts.ledger.v1 import HoldSettled
 from runtime.work import Message, Needs, Work
-from services.revenue import decider, subscribers
+from services.revenue import decider, shares, subscribers
 
 
 class RevenueHandlers:
-    """Follows the ledger's wallets; of all that happens to one, only settlements earn."""
+    """Follows the ledger's wallets; only what becomes of settlements and disputes matters."""
 
     def needs(self, message: Message) -> Needs:
         """Return the deployment's stream, and that of everybody who may be due a share."""
-        if not _settles(message):
+        if not isinstance(message, Envelope):
             return Needs()
-        hold = subscribers.settled_hold(message.data.hold)
-        payees = {payee_stream(payee.payee_id) for payee in decider.payees_of(hold)}
-        return Needs(streams=(revenue_stream(hold.deployment_id), *sorted(payees)))
+        if subscribers.earns(message):
+            hold = subscribers.settled_hold(message.data.hold)
+            payees = {payee_stream(payee.payee_id) for payee in shares.payees_of(hold)}
+            return Needs(streams=(revenue_stream(hold.deployment_id), *sorted(payees)))
+        if subscribers.disputes(message):
+            return Needs(streams=(dispute_stream(message.data.dispute_id),))
+        return Needs()
 
     def handle(self, message: Message, work: Work) -> None:
-        """Recognise what was settled, and accrue the shares of it."""
-        if not _settles(message):
+        """Recognise or reverse what the ledger says, and accrue or take back the shares of it."""
+        if not isinstance(message, Envelope):
             return
-        command = subscribers.recognition(message)
-        stream = revenue_stream(command.hold.deployment_id)
-        for line in decider.decide_revenue(command, work.state(stream)):
-            work.append(stream, [line])
-            for share in decider.shares_of(line):
-                payee = payee_stream(share.payee_id)
-                work.append(payee, decider.decide_payee(share, work.state(payee)))
+        if subscribers.earns(message):
+            command = subscribers.revenue_command(message)
+            stream = revenue_stream(command.hold.deployment_id)
+            for line in decider.decide_revenue(command, work.state(stream)):
+                work.append(stream, [line])
+                for share in shares.shares_of(line):
+                    payee = payee_stream(share.payee_id)
+                    work.append(payee, shares.decide_payee(share, work.state(payee)))
+        if subscribers.disputes(message):
+            stream = dispute_stream(message.data.dispute_id)
+            dispute = subscribers.dispute_command(message)
+            work.append(stream, decider.decide_dispute(dispute, work.state(stream)))
 
 
 def revenue_stream(deployment_id: str) -> str:
@@ -42,5 +48,6 @@ def payee_stream(payee_id: str) -> str:
     return f"payee-{payee_id}"
 
 
-def _settles(message: Message) -> TypeGuard[Envelope[HoldSettled]]:
-    return isinstance(message, Envelope) and isinstance(message.data, HoldSettled)
+def dispute_stream(dispute_id: str) -> str:
+    """Return the name of a dispute's stream."""
+    return f"dispute-{dispute_id}"

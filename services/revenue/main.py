@@ -3,9 +3,10 @@
 from contracts.revenue.v1 import RequestRefused
 from runtime.process import Service
 from services.revenue.handlers import RevenueHandlers
+from services.revenue.projections.disputes import Disputes
 from services.revenue.projections.payee_lines import PayeeLines
 from services.revenue.projections.revenue_lines import RevenueLines
-from services.revenue.publishing import PAYEE, REVENUE
+from services.revenue.publishing import DISPUTE, PAYEE, REVENUE
 from services.revenue.settings import RevenueSettings
 
 
@@ -13,8 +14,8 @@ def build(settings: RevenueSettings) -> Service:  # noqa: ARG001 - every service
     """Return the service, composed."""
     return Service(
         name="revenue",
-        kinds=(REVENUE, PAYEE),
+        kinds=(REVENUE, PAYEE, DISPUTE),
         handlers=RevenueHandlers(),
-        projections=(RevenueLines(), PayeeLines()),
+        projections=(RevenueLines(), PayeeLines(), Disputes()),
         refused=RequestRefused,
     )

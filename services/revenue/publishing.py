@@ -1,28 +1,41 @@
 """What revenue tells others of its facts: the only place where a stored fact becomes a message."""
 
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from contracts.events import Event
 from contracts.revenue import v1
 from contracts.types import Credits, Money
 from runtime.store import Recorded, StreamKind
-from services.revenue import decider
+from services.revenue import decider, shares
 from services.revenue.events import (
+    DisputeFact,
+    DisputeState,
     PayeeFact,
     PayeeState,
     RevenueFact,
     RevenueRecognized,
+    RevenueReversed,
     RevenueState,
     ShareAccrued,
+    ShareReversed,
 )
 
 
 def publish_revenue(record: Recorded[RevenueFact]) -> Sequence[Event]:
     """Return the message of a fact in a deployment's stream."""
     match record.fact:
-        case RevenueRecognized():
-            return [_recognized(record.fact)]
+        case RevenueRecognized() as line:
+            return [v1.RevenueRecognized(**_line(line), earning=line.earning)]
+        case RevenueReversed() as line:
+            reversal = v1.RevenueReversed(
+                **_line(line),
+                reverses=line.reverses,
+                reversing=line.reversing,
+                cause=line.cause,
+                purchased_left=Credits(line.purchased_left),
+            )
+            return [reversal]
         case _:
             assert_never(record.fact)
 
@@ -30,48 +43,79 @@ def publish_revenue(record: Recorded[RevenueFact]) -> Sequence[Event]:
 def publish_payee(record: Recorded[PayeeFact]) -> Sequence[Event]:
     """Return the message of a fact in a payee's stream: one each, so that sequences are equal."""
     match record.fact:
-        case ShareAccrued():
-            return [_accrued(record.fact)]
+        case ShareAccrued() as share:
+            return [v1.ShareAccrued(**_share(share))]
+        case ShareReversed() as share:
+            return [v1.ShareReversed(**_share(share), reverses=share.reverses)]
         case _:
             assert_never(record.fact)
 
 
-def _recognized(fact: RevenueRecognized) -> v1.RevenueRecognized:
+def publish_dispute(record: Recorded[DisputeFact]) -> Sequence[Event]:  # noqa: ARG001 - whoever wants to know follows the wallet
+    """Return nothing: the ledger has told of the dispute."""
+    return []
+
+
+def _line(fact: RevenueFact) -> dict[str, Any]:
+    """Return the fields that all lines of revenue have."""
     hold = fact.hold
-    return v1.RevenueRecognized(
-        deployment_id=hold.deployment_id,
-        hold_id=hold.hold_id,
-        user_id=hold.user_id,
-        module_id=hold.module_id,
-        module_name=hold.module_name,
-        module_version=hold.module_version,
-        partner_id=hold.partner_id,
-        agent_id=hold.agent_id,
-        project=hold.project,
-        credit_cost=Credits(hold.cost),
-        awarded_credits=Credits(hold.awarded_credits),
-        purchased_credits=Credits(hold.purchased_credits),
-        true_revenue=Money(amount_minor=fact.true_revenue_minor, currency=hold.currency),
-        partner_basis_points=hold.partner_basis_points,
-        agent_basis_points=hold.agent_basis_points,
-        requested_at=hold.requested_at,
-        recognized_at=fact.recognized_at,
-    )
+    return {
+        "deployment_id": hold.deployment_id,
+        "line": fact.line,
+        "hold_id": hold.hold_id,
+        "user_id": hold.user_id,
+        "module_id": hold.module_id,
+        "module_name": hold.module_name,
+        "module_version": hold.module_version,
+        "partner_id": hold.partner_id,
+        "agent_id": hold.agent_id,
+        "project": hold.project,
+        "credit_cost": fact.credits,
+        "awarded_credits": fact.awarded_credits,
+        "purchased_credits": fact.purchased_credits,
+        "true_revenue": Money(amount_minor=fact.true_revenue_minor, currency=hold.currency),
+        "slices": tuple(
+            v1.ValuedSlice(
+                lot_id=s.lot_id,
+                lot_kind=s.lot_kind,
+                lot_credits=Credits(s.lot_credits),
+                lot_price_minor=s.lot_price_minor,
+                start=Credits(s.start),
+                end=Credits(s.end),
+                revenue_minor=revenue_minor,
+            )
+            for s, revenue_minor in zip(fact.slices, fact.slice_revenue_minor, strict=True)
+        ),
+        "settings_version": hold.settings_version,
+        "partner_basis_points": hold.partner_basis_points,
+        "agent_basis_points": hold.agent_basis_points,
+        "ledger_entry": v1.LedgerEntry(
+            message_id=fact.entry.message_id,
+            stream=fact.entry.stream,
+            sequence=fact.entry.sequence,
+        ),
+        "requested_at": hold.requested_at,
+        "recognized_at": fact.recognized_at,
+    }
 
 
-def _accrued(fact: ShareAccrued) -> v1.ShareAccrued:
-    return v1.ShareAccrued(
-        payee_id=fact.payee_id,
-        payee_role=fact.payee_role,
-        deployment_id=fact.deployment_id,
-        hold_id=fact.hold_id,
-        module_id=fact.module_id,
-        recognized_at=fact.recognized_at,
-        true_revenue=Money(amount_minor=fact.true_revenue_minor, currency=fact.currency),
-        share_basis_points=fact.share_basis_points,
-        share=Money(amount_minor=fact.share_minor, currency=fact.currency),
-        running_total=Money(amount_minor=fact.running_total_minor, currency=fact.currency),
-    )
+def _share(fact: PayeeFact) -> dict[str, Any]:
+    """Return the fields that all lines of payees have."""
+    return {
+        "payee_id": fact.payee_id,
+        "payee_role": fact.payee_role,
+        "deployment_id": fact.deployment_id,
+        "line": fact.line,
+        "hold_id": fact.hold_id,
+        "module_id": fact.module_id,
+        "recognized_at": fact.recognized_at,
+        "true_revenue": Money(amount_minor=fact.true_revenue_minor, currency=fact.currency),
+        "share_basis_points": fact.share_basis_points,
+        "share": Money(amount_minor=fact.share_minor, currency=fact.currency),
+        "running_total": Money(amount_minor=fact.running_total_minor, currency=fact.currency),
+        "remainder_before": fact.remainder_before,
+        "remainder_after": fact.remainder_after,
+    }
 
 
 REVENUE: Final = StreamKind(
@@ -89,7 +133,17 @@ PAYEE: Final = StreamKind(
     facts=PayeeFact,
     state=PayeeState,
     initial=lambda _: PayeeState(),
-    evolve=decider.evolve_payee,
+    evolve=shares.evolve_payee,
     publish=publish_payee,
 )
 """`payee-<payee id>`: what a partner or agent is due, gapless, with a running total."""
+
+DISPUTE: Final = StreamKind(
+    name="dispute",
+    facts=DisputeFact,
+    state=DisputeState,
+    initial=lambda _: DisputeState(),
+    evolve=decider.evolve_dispute,
+    publish=publish_dispute,
+)
+"""`dispute-<dispute id>`: whether what a purchase earned is payable."""

@@ -1,20 +1,93 @@
 """What the ledger's messages mean to revenue: the only place where one becomes a command."""
 
+from collections.abc import Iterable
+from typing import Any, TypeGuard
+
 from contracts.envelope import Envelope
 from contracts.ledger import v1 as ledger
-from services.revenue.decider import Recognize
-from services.revenue.events import SettledHold, Settlement, SpentSlice
+from services.revenue.decider import (
+    Dispute,
+    DisputeCommand,
+    EndDispute,
+    Recognize,
+    Repay,
+    RevenueCommand,
+    Reverse,
+)
+from services.revenue.events import LedgerEntry, SettledHold, SpentSlice
+
+Earns = (
+    ledger.HoldSettled | ledger.SettlementRefunded | ledger.SettlementReversed | ledger.DebtRepaid
+)
+Disputes = ledger.DisputeOpened | ledger.DisputeClosed
 
 
-def recognition(envelope: Envelope[ledger.HoldSettled]) -> Recognize:
-    """Return the command to recognise what a settled hold earned."""
-    return Recognize(
-        hold=settled_hold(envelope.data.hold),
-        settlement=Settlement(
-            message_id=envelope.id, stream=envelope.subject, sequence=envelope.sequence
-        ),
-        settled_at=envelope.data.settled_at,
-    )
+def earns(envelope: Envelope[Any]) -> TypeGuard[Envelope[Earns]]:
+    """Whether a message changes what a deployment earned."""
+    return isinstance(envelope.data, Earns)
+
+
+def disputes(envelope: Envelope[Any]) -> TypeGuard[Envelope[Disputes]]:
+    """Whether a message is about a dispute."""
+    return isinstance(envelope.data, Disputes)
+
+
+def revenue_command(envelope: Envelope[Earns]) -> RevenueCommand:
+    """Return what a message about a settlement asks for."""
+    event = envelope.data
+    hold, entry = settled_hold(event.hold), _entry(envelope)
+    match event:
+        case ledger.HoldSettled():
+            return Recognize(hold=hold, entry=entry, at=event.settled_at)
+        case ledger.SettlementRefunded():
+            return Reverse(
+                hold=hold,
+                entry=entry,
+                at=event.refunded_at,
+                reversing="settlement_refunded",
+                cause=event.refund_id,
+                slices=_all_spent(event.slices),
+                credits=event.credits,
+            )
+        case ledger.SettlementReversed():
+            slices = _all_spent(event.slices)
+            return Reverse(
+                hold=hold,
+                entry=entry,
+                at=event.reversed_at,
+                reversing="settlement_reversed",
+                cause=event.cause,
+                slices=slices,
+                credits=sum(s.credits for s in slices),
+            )
+        case ledger.DebtRepaid():
+            return Repay(
+                hold=hold, entry=entry, at=event.repaid_at, slices=_all_spent(event.slices)
+            )
+
+
+def dispute_command(envelope: Envelope[Disputes]) -> DisputeCommand:
+    """Return what a message about a dispute asks for."""
+    event, entry = envelope.data, _entry(envelope)
+    match event:
+        case ledger.DisputeOpened():
+            return Dispute(
+                dispute_id=event.dispute_id,
+                lot_id=event.lot_id,
+                user_id=event.user_id,
+                amount_minor=event.amount_minor,
+                currency=event.currency,
+                entry=entry,
+                at=envelope.time,
+            )
+        case ledger.DisputeClosed():
+            return EndDispute(
+                dispute_id=event.dispute_id,
+                lot_id=event.lot_id,
+                outcome=event.outcome,
+                entry=entry,
+                at=envelope.time,
+            )
 
 
 def settled_hold(hold: ledger.Hold) -> SettledHold:
@@ -30,7 +103,7 @@ def settled_hold(hold: ledger.Hold) -> SettledHold:
         agent_id=hold.agent_id,
         project=hold.project,
         cost=hold.cost,
-        slices=tuple(_spent(s) for s in hold.slices),
+        slices=_all_spent(hold.slices),
         currency=hold.currency,
         settings_version=hold.share_rule.settings_version,
         partner_basis_points=hold.share_rule.partner_basis_points,
@@ -39,12 +112,19 @@ def settled_hold(hold: ledger.Hold) -> SettledHold:
     )
 
 
-def _spent(held: ledger.Slice) -> SpentSlice:
-    return SpentSlice(
-        lot_id=held.lot_id,
-        lot_kind=held.lot_kind,
-        lot_credits=held.lot_credits,
-        lot_price_minor=held.lot_price_minor,
-        start=held.start,
-        end=held.end,
+def _entry(envelope: Envelope[Any]) -> LedgerEntry:
+    return LedgerEntry(message_id=envelope.id, stream=envelope.subject, sequence=envelope.sequence)
+
+
+def _all_spent(slices: Iterable[ledger.Slice]) -> tuple[SpentSlice, ...]:
+    return tuple(
+        SpentSlice(
+            lot_id=held.lot_id,
+            lot_kind=held.lot_kind,
+            lot_credits=held.lot_credits,
+            lot_price_minor=held.lot_price_minor,
+            start=held.start,
+            end=held.end,
+        )
+        for held in slices
     )

@@ -5,7 +5,7 @@ checked is recomputed here in the plainest way there is, from the messages alone
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -137,39 +137,59 @@ def _slices_gone(event: Any) -> tuple[ledger.Slice, ...]:
 
 
 def _revenue(messages: Iterable[Envelope[Any]], wallets: list[Envelope[Any]]) -> list[str]:
-    """Every settlement earned the value of its purchased slices, and payees their share of it."""
+    """What is spent and paid earned its value, and payees their share of it."""
     messages = list(messages)
-    earned = {e.data.hold_id: e.data for e in _of(messages, revenue.RevenueRecognized)}
+    earned: Counter[str] = Counter()
+    for line in _of(messages, revenue.RevenueLine):
+        earned[line.data.hold_id] += line.data.true_revenue.amount_minor
+    settled = {e.data.hold.hold_id: e.data.hold for e in _of(wallets, ledger.HoldSettled)}
+    worth: Counter[str] = Counter()
+    for envelope in wallets:
+        for hold_id, spent in _paid(envelope.data):
+            worth[hold_id] += spent
+    found = [
+        f"hold {hold} is worth {worth[hold]}, but earned {earned[hold]}"
+        for hold in sorted({*settled, *earned, *worth})
+        if worth[hold] != earned[hold] or hold not in settled
+    ]
     exact: Counter[str] = Counter()
-    found = []
-    for envelope in _of(wallets, ledger.HoldSettled):
-        hold = envelope.data.hold
-        worth = sum(_worth(s) for s in hold.slices if s.lot_kind == "purchase")
-        line = earned.pop(hold.hold_id, None)
-        if line is None or line.true_revenue.amount_minor != worth:
-            found.append(f"hold {hold.hold_id} is worth {worth}, but earned {line}")
-        if line is not None and line.recognized_at != envelope.data.settled_at:
-            found.append(f"hold {hold.hold_id} was recognised at another instant")
+    for hold_id, hold in settled.items():
         rule = hold.share_rule
         if hold.partner_id not in (None, hold.user_id):
-            exact[hold.partner_id] += worth * rule.partner_basis_points
+            exact[hold.partner_id] += worth[hold_id] * rule.partner_basis_points
         if hold.agent_id not in (None, hold.user_id):
-            exact[hold.agent_id] += worth * rule.agent_basis_points
-    found += [f"revenue of hold {hold}, which was never settled" for hold in earned]
+            exact[hold.agent_id] += worth[hold_id] * rule.agent_basis_points
     totals: dict[str, int] = {}
-    shares = _of(messages, revenue.ShareAccrued)
+    shares = _of(messages, revenue.PayeeLine)
     for envelope in sorted(shares, key=lambda e: (e.subject, e.sequence)):
         payee = envelope.data.payee_id
         totals[payee] = totals.get(payee, 0) + envelope.data.share.amount_minor
         if envelope.data.running_total.amount_minor != totals[payee]:
             found.append(f"line {envelope.sequence} of {payee} has a wrong running total")
-    due = {payee: amount // 10_000 for payee, amount in exact.items() if amount}
-    if due != totals:
-        found.append(f"payees are due {due}, but accrued {totals}")
+    found += [
+        f"{payee} is due {exact[payee] // 10_000}, but accrued {totals.get(payee, 0)}"
+        for payee in sorted({*exact, *totals})
+        if exact[payee] // 10_000 != totals.get(payee, 0)
+    ]
     return found
 
 
+def _paid(event: Any) -> Iterator[tuple[str, int]]:
+    """Yield what a wallet's message changes of the value that is spent and paid in a hold."""
+    match event:
+        case ledger.HoldSettled():
+            yield event.hold.hold_id, sum(map(_worth, event.hold.slices))
+        case ledger.DebtRepaid():
+            yield event.hold.hold_id, sum(map(_worth, event.slices))
+        case ledger.SettlementRefunded() | ledger.SettlementReversed():
+            yield event.hold.hold_id, -sum(map(_worth, event.slices))
+        case _:
+            return
+
+
 def _worth(spent: ledger.Slice) -> int:
+    if spent.lot_kind != "purchase":
+        return 0
     price, whole = spent.lot_price_minor, spent.lot_credits
     return price * spent.end // whole - price * spent.start // whole
 

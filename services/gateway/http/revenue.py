@@ -1,13 +1,17 @@
 """True revenue: by module for partners, by user for agents, all of it for finance and admins."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Query
+from fastapi import Header, Query
+from starlette.responses import Response
 
 from contracts.types import Role
+from services.gateway.credentials import Principal
 from services.gateway.http.access import only
+from services.gateway.http.csv_download import DOCUMENTED, csv_response, wants_csv
 from services.gateway.http.cursors import TIME_AND_ID
 from services.gateway.http.parameters import (
     Asker,
@@ -19,25 +23,43 @@ from services.gateway.http.parameters import (
     ThePaging,
     period,
 )
+from services.gateway.http.problems import ProblemError, invalid
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Amount, Output, page
 from services.gateway.queries.revenue import (
+    ModuleRevenueFilter,
+    UserRevenueFilter,
+    copy_module_revenue,
+    copy_user_revenue,
     list_module_revenue,
     list_user_revenue,
     module_revenue_totals,
     user_revenue_totals,
 )
+from services.gateway.queries.revenue_sums import GROUPS_MAX, GroupBy, LinesWanted, sums, sums_by
 from services.gateway.queries.settings import current_settings
 
 router = resource("Revenue")
 
 SEE_ALL: Final = ("finance", "admin")
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+Accept = Annotated[str, Header(max_length=500)]
+LineKind = Literal["settled", "repaid", "settlement_refunded", "settlement_reversed"]
 
 
 class ModuleRevenue(Output):
-    """What one settlement earned. `true_revenue` is all of it, `revenue` the partner's share."""
+    """What one settlement earned, or, with `reverses`, what of it was taken back.
+
+    `true_revenue` is all of it, `revenue` the partner's share. A reversal is negative, names the
+    deployment's line that it reverses, and has that line's status: nothing of a REVERSED line is
+    left, and a DISPUTED one is not payable before the dispute ends.
+    """
 
     deployment_id: str
+    line: int
+    kind: LineKind
+    reverses: int | None
     module_id: str
     module_name: str
     partner_id: str | None
@@ -97,7 +119,35 @@ class UserRevenuePage(Output):
     totals: UserRevenueTotals
 
 
-@router.get("/api/revenue/modules")
+class RevenueGroup(Output):
+    """The sums of a group of lines; `key` is a day, a month or an id, and null is nobody's.
+
+    `partner_share` and `agent_share` are for finance and admins; `share` is the asker's own.
+    """
+
+    key: str | None
+    lines: int
+    credit_cost: int
+    purchased_credits: int
+    true_revenue: Amount
+    partner_share: Amount | None
+    agent_share: Amount | None
+    share: Amount
+
+
+class RevenueSummary(Output):
+    """Sums by group: the latest days or months, or the largest of the others, and of all lines.
+
+    `truncated` tells that there are more groups than are shown.
+    """
+
+    group_by: GroupBy
+    items: list[RevenueGroup]
+    truncated: bool
+    totals: RevenueGroup
+
+
+@router.get("/api/revenue/modules", response_model=ModuleRevenuePage, responses=DOCUMENTED)
 @only("partner", "finance", "admin")
 async def module_revenue(
     *,
@@ -109,38 +159,35 @@ async def module_revenue(
     end: Annotated[Moment, Query(alias="to")] = None,
     module_id: IdInQuery = None,
     partner_id: IdInQuery = None,
-) -> ModuleRevenuePage:
-    """List what settlements earned, the newest first: partners see those of their own modules."""
-    since, until = period(begin, end)
-    filters: dict[str, Any] = {
-        "partner_id": partner_id,
-        "module_id": module_id,
-        "begin": since,
-        "end": until,
-    }
-    hidden = False
+    accept: Accept = "application/json",
+) -> ModuleRevenuePage | Response:
+    """List what settlements earned, the newest first: partners see those of their own modules.
+
+    As CSV all lines that the filters leave, the oldest first, amounts in minor units.
+    """
+    since, until = _period(begin, end)
+    wanted = ModuleRevenueFilter(partner_id=partner_id, module_id=module_id, begin=since, end=until)
     if not asker.has(*SEE_ALL):
         # To filter by somebody else finds nothing, whether they are there or not.
-        hidden = partner_id not in (None, asker.user_id)
-        filters["partner_id"] = asker.user_id
-    scope = {"list": "module revenue", "hidden": hidden, **filters}
+        if partner_id not in (None, asker.user_id):
+            wanted = replace(wanted, begin=_NEVER, end=_NEVER)
+        wanted = replace(wanted, partner_id=asker.user_id)
+    if wants_csv(accept):
+        return await csv_response(
+            gateway, "module-revenue", lambda c, take: copy_module_revenue(c, wanted, take)
+        )
+    scope = {"list": "module revenue", "filter": wanted.arguments}
     key = cursors.read(scope, paging.cursor, (datetime, str, int))
     async with gateway.connection() as connection:
         currency = (await current_settings(connection)).settings.currency
-        rows = (
-            []
-            if hidden
-            else await list_module_revenue(connection, **filters, after=key, limit=paging.limit + 1)
-        )
-        if hidden:
-            filters["partner_id"] = ""
-        totals = await module_revenue_totals(connection, **filters)
+        rows = await list_module_revenue(connection, wanted, after=key, limit=paging.limit + 1)
+        totals = await module_revenue_totals(connection, wanted)
     items, cursor = page(
         rows,
         limit=paging.limit,
         cursors=cursors,
         scope=scope,
-        key=lambda row: (row["recognized_at"], row["deployment_id"], row["sequence"]),
+        key=lambda row: (row["recognized_at"], row["deployment_id"], row["line"]),
         item=_line,
     )
     return ModuleRevenuePage(
@@ -148,7 +195,7 @@ async def module_revenue(
     )
 
 
-@router.get("/api/revenue/users")
+@router.get("/api/revenue/users", response_model=UserRevenuePage, responses=DOCUMENTED)
 @only("agent", "finance", "admin")
 async def user_revenue(
     *,
@@ -159,31 +206,40 @@ async def user_revenue(
     begin: Annotated[Moment, Query(alias="from")] = None,
     end: Annotated[Moment, Query(alias="to")] = None,
     search: Search = None,
-) -> UserRevenuePage:
-    """List users with what they earned us, zeros included: agents see those they referred."""
-    since, until = period(begin, end)
-    filters: dict[str, Any] = {
-        "agent_id": None if asker.has(*SEE_ALL) else asker.user_id,
-        "begin": since,
-        "end": until,
-        "search": search,
-    }
-    scope = {"list": "user revenue", **filters}
-    key = cursors.read(scope, paging.cursor, TIME_AND_ID)
+    accept: Accept = "application/json",
+) -> UserRevenuePage | Response:
+    """List users with what they earned us, zeros included: agents see those they referred.
+
+    As CSV all users that the filters leave, the oldest first, amounts in minor units.
+    """
+    since, until = _period(begin, end)
+    wanted = UserRevenueFilter(
+        agent_id=None if asker.has(*SEE_ALL) else asker.user_id,
+        begin=since,
+        end=until,
+        search=search,
+    )
     async with gateway.connection() as connection:
         currency = (await current_settings(connection)).settings.currency
-        rows = await list_user_revenue(connection, **filters, after=key, limit=paging.limit + 1)
-        totals = await user_revenue_totals(connection, **filters)
+    if wants_csv(accept):
+        return await csv_response(
+            gateway, "user-revenue", lambda c, take: copy_user_revenue(c, wanted, currency, take)
+        )
+    scope = {"list": "user revenue", "filter": wanted.arguments}
+    key = cursors.read(scope, paging.cursor, TIME_AND_ID)
+    async with gateway.connection() as connection:
+        rows = await list_user_revenue(connection, wanted, after=key, limit=paging.limit + 1)
+        totals = await user_revenue_totals(connection, wanted)
+
+    def money(row: Mapping[str, Any], name: str) -> Amount:
+        return Amount(amount_minor=row[f"{name}_minor"], currency=currency)
 
     def item(row: Mapping[str, Any]) -> UserRevenue:
+        same = ("user_id", "email", "name", "roles", "total_deployments")
         return UserRevenue(
-            user_id=row["user_id"],
-            email=row["email"],
-            name=row["name"],
-            roles=row["roles"],
-            total_deployments=row["total_deployments"],
-            true_revenue=Amount(amount_minor=row["true_revenue_minor"], currency=currency),
-            agent_share=Amount(amount_minor=row["agent_share_minor"], currency=currency),
+            **{name: row[name] for name in same},
+            true_revenue=money(row, "true_revenue"),
+            agent_share=money(row, "agent_share"),
         )
 
     items, cursor = page(
@@ -200,23 +256,92 @@ async def user_revenue(
         totals=UserRevenueTotals(
             users=totals["users"],
             total_deployments=totals["total_deployments"],
-            true_revenue=Amount(amount_minor=totals["true_revenue_minor"], currency=currency),
-            agent_share=Amount(amount_minor=totals["agent_share_minor"], currency=currency),
+            true_revenue=money(totals, "true_revenue"),
+            agent_share=money(totals, "agent_share"),
         ),
     )
 
 
+@router.get("/api/revenue/summary")
+@only("partner", "agent", "finance", "admin")
+async def revenue_summary(
+    *,
+    gateway: TheGateway,
+    asker: Asker,
+    begin: Annotated[Moment, Query(alias="from")] = None,
+    end: Annotated[Moment, Query(alias="to")] = None,
+    group_by: GroupBy = "month",
+) -> RevenueSummary:
+    """Add revenue up by day, month, module, partner or agent, for charts.
+
+    Partners see what their modules earned, agents what the users whom they referred did.
+    """
+    since, until = _period(begin, end)
+    wanted = replace(_seen_by(asker, group_by), begin=since, end=until)
+    see_all = asker.has(*SEE_ALL)
+    async with gateway.connection() as connection:
+        currency = (await current_settings(connection)).settings.currency
+        groups = await sums_by(connection, wanted, group_by)
+        totals = await sums(connection, wanted)
+
+    def group(row: Mapping[str, Any], key: str | None) -> RevenueGroup:
+        partner, agent = row["partner_share_minor"], row["agent_share_minor"]
+        own = partner + agent if see_all else row["own_share_minor"]
+        return RevenueGroup(
+            key=key,
+            lines=row["lines"],
+            credit_cost=row["credit_cost"],
+            purchased_credits=row["purchased_credits"],
+            true_revenue=Amount(amount_minor=row["true_revenue_minor"], currency=currency),
+            partner_share=Amount(amount_minor=partner, currency=currency) if see_all else None,
+            agent_share=Amount(amount_minor=agent, currency=currency) if see_all else None,
+            share=Amount(amount_minor=own, currency=currency),
+        )
+
+    return RevenueSummary(
+        group_by=group_by,
+        items=[group(row, row["key"]) for row in groups[:GROUPS_MAX]],
+        truncated=len(groups) > GROUPS_MAX,
+        totals=group(totals, None),
+    )
+
+
+def _seen_by(asker: Principal, group_by: GroupBy) -> LinesWanted:
+    """Return the lines that somebody may see, so grouped; a 403 where the groups are others'."""
+    if asker.has(*SEE_ALL):
+        return LinesWanted()
+    partner, agent = asker.has("partner"), asker.has("agent")
+    match group_by:
+        case "day" | "month" if partner and agent:
+            return LinesWanted(payee_id=asker.user_id)
+        case "day" | "month" | "partner" | "module" if partner:
+            return LinesWanted(payee_id=asker.user_id, partner_id=asker.user_id)
+        case "day" | "month" | "agent" if agent:
+            return LinesWanted(payee_id=asker.user_id, agent_id=asker.user_id)
+        case _:
+            raise ProblemError("FORBIDDEN")
+
+
+def _period(begin: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    since, until = period(begin, end)
+    if since is None or until is None:
+        return since, until
+    # A period of no length is an empty one; but a plain date in `to` includes its day.
+    if since > until or (since == until and begin != end):
+        raise invalid("/from", "is after `to`", parameter="from")
+    return since, until
+
+
 def _line(row: Mapping[str, Any]) -> ModuleRevenue:
     same = (
-        *("deployment_id", "module_id", "module_name", "partner_id", "created_at"),
-        *("recognized_at", "credit_cost", "purchased_credits"),
+        *("deployment_id", "line", "kind", "reverses", "module_id", "module_name", "partner_id"),
+        *("created_at", "recognized_at", "credit_cost", "purchased_credits", "status"),
     )
     currency = row["currency"]
     return ModuleRevenue(
         **{name: row[name] for name in same},
         true_revenue=Amount(amount_minor=row["true_revenue_minor"], currency=currency),
         revenue=Amount(amount_minor=row["share_minor"], currency=currency),
-        status="PAYABLE",
     )
 
 

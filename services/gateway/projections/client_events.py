@@ -24,7 +24,14 @@ from contracts.catalog.v1 import (
 from contracts.deployer.v1 import BuildEvent, DeploymentEvent, DeploymentFailed, DeploymentQueued
 from contracts.envelope import Envelope
 from contracts.ledger.v1 import HoldRefused, WalletEvent
-from contracts.revenue.v1 import RevenueRecognized, ShareAccrued
+from contracts.revenue.v1 import (
+    PayeeLine,
+    RevenueLine,
+    RevenueRecognized,
+    RevenueReversed,
+    ShareAccrued,
+    ShareReversed,
+)
 from runtime.projector import Change
 from runtime.store import Recorded
 from services.gateway.events import (
@@ -146,9 +153,9 @@ def client_events(change: Change) -> Iterator[ClientEvent]:
         case SyncFinished() as event:
             data = {"id": event.sync_id, "scope": event.scope, "status": event.status}
             yield _sync(data, event.partner_id)
-        case RevenueRecognized() as event:
+        case RevenueRecognized() | RevenueReversed() as event:
             yield _line(event)
-        case ShareAccrued() as event:
+        case ShareAccrued() | ShareReversed() as event:
             yield _share(change, event)
         case _:
             return
@@ -222,9 +229,10 @@ def _sync(data: dict[str, Any], partner_id: str | None) -> ClientEvent:
     return ClientEvent("sync", data, user_id=partner_id, roles=("admin",))
 
 
-def _line(event: RevenueRecognized) -> ClientEvent:
+def _line(event: RevenueLine) -> ClientEvent:
     data = {
         "deployment_id": event.deployment_id,
+        "line": event.line,
         "module_id": event.module_id,
         "recognized_at": rfc_3339(event.recognized_at),
         "true_revenue": event.true_revenue.model_dump(),
@@ -232,9 +240,10 @@ def _line(event: RevenueRecognized) -> ClientEvent:
     return ClientEvent("revenue", data, roles=_CREDITS_SEEN_BY)
 
 
-def _share(change: Envelope[ShareAccrued], event: ShareAccrued) -> ClientEvent:
+def _share(change: Envelope[PayeeLine], event: PayeeLine) -> ClientEvent:
     data = {
         "deployment_id": event.deployment_id,
+        "line": event.line,
         "module_id": event.module_id,
         "recognized_at": rfc_3339(event.recognized_at),
         "true_revenue": event.true_revenue.model_dump(),

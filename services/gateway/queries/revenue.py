@@ -1,49 +1,85 @@
-"""True revenue, and the shares of it."""
+"""Lines of true revenue, and what users earned us; each list as pages and as CSV."""
 
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from runtime.connection import Connection
+from services.gateway.queries.revenue_sums import LinesWanted, sums
 
-_COMPLETE: Final = """
-    (l.shares_due = 0
-     or l.shares_due <= (select count(*) from revenue_shares s where s.hold_id = l.hold_id))"""
-_WHERE: Final = f"""
-    where {_COMPLETE}
+DOWNLOAD_SECONDS_MAX: Final = 900.0
+
+Take = Callable[[bytes], Coroutine[Any, Any, None]]
+
+_WHERE: Final = """
+    where l.complete
       and ($1::text is null or l.partner_id = $1)
       and ($2::text is null or l.module_id = $2)
       and ($3::timestamptz is null or l.recognized_at >= $3)
       and ($4::timestamptz is null or l.recognized_at < $4)"""
-_PARTNER_SHARE: Final = """
-    left join lateral (
-        select sum(s.share_minor)::bigint as share_minor from revenue_shares s
-        where s.hold_id = l.hold_id and s.payee_role = 'partner') p on true"""
+_ORDER: Final = "order by l.recognized_at desc, l.deployment_id desc, l.line desc"
+_WITH_STATUS: Final = """
+    left join revenue_lines o
+        on l.reverses is not null and o.deployment_id = l.deployment_id and o.line = l.reverses
+    cross join lateral (
+        select case
+            when coalesce(o.reversed, l.reversed) then 'REVERSED'
+            when exists (select from revenue_disputes d
+                         where d.open and d.lot_id = any (coalesce(o.lots, l.lots)))
+                then 'DISPUTED'
+            else 'PAYABLE' end as status) s"""
+"""A reversal has the status of the line that it reverses, so that the sum of what is payable is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleRevenueFilter:
+    """Which lines of revenue are wanted."""
+
+    partner_id: str | None
+    module_id: str | None
+    begin: datetime | None
+    end: datetime | None
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The first four arguments of the statements."""
+        return (self.partner_id, self.module_id, self.begin, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRevenueFilter:
+    """Which users are wanted, and of when. With an agent: those whose referrer they are now."""
+
+    agent_id: str | None
+    begin: datetime | None
+    end: datetime | None
+    search: str | None
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The first four arguments of the statements."""
+        return (self.agent_id, self.begin, self.end, self.search)
 
 
 async def list_module_revenue(
     connection: Connection,
+    wanted: ModuleRevenueFilter,
     *,
-    partner_id: str | None,
-    module_id: str | None,
-    begin: datetime | None,
-    end: datetime | None,
     after: tuple[datetime, str, int] | None,
     limit: int,
 ) -> list[dict[str, Any]]:
     """Return lines of revenue, the newest first, each once the shares due of it are known."""
     rows = await connection.fetch(
-        f"""select l.deployment_id, l.sequence, l.module_id, l.module_name, l.partner_id,
-                   l.created_at, l.recognized_at, l.credit_cost, l.awarded_credits,
+        f"""select l.deployment_id, l.line, l.kind, l.reverses, l.module_id, l.module_name,
+                   l.partner_id, l.created_at, l.recognized_at, l.credit_cost,
                    l.purchased_credits, l.true_revenue_minor, l.currency,
-                   coalesce(p.share_minor, 0) as share_minor
-        from revenue_lines l {_PARTNER_SHARE} {_WHERE}
+                   l.partner_share_minor as share_minor, s.status
+        from revenue_lines l {_WITH_STATUS} {_WHERE}
           and ($5::timestamptz is null
-               or (l.recognized_at, l.deployment_id, l.sequence) < ($5, $6, $7))
-        order by l.recognized_at desc, l.deployment_id desc, l.sequence desc limit $8""",  # noqa: S608 - only our own constants are put together
-        partner_id,
-        module_id,
-        begin,
-        end,
+               or (l.recognized_at, l.deployment_id, l.line) < ($5, $6, $7))
+        {_ORDER} limit $8""",  # noqa: S608 - only our own constants are put together
+        *wanted.arguments,
         *(after or (None, None, None)),
         limit,
     )
@@ -51,44 +87,68 @@ async def list_module_revenue(
 
 
 async def module_revenue_totals(
-    connection: Connection,
-    *,
-    partner_id: str | None,
-    module_id: str | None,
-    begin: datetime | None,
-    end: datetime | None,
+    connection: Connection, wanted: ModuleRevenueFilter
 ) -> dict[str, Any]:
     """Return the sums of all lines that the list is of."""
-    row = await connection.fetchrow(
-        f"""select count(*) as lines, coalesce(sum(l.credit_cost), 0)::bigint as credit_cost,
-                   coalesce(sum(l.purchased_credits), 0)::bigint as purchased_credits,
-                   coalesce(sum(l.true_revenue_minor), 0)::bigint as true_revenue_minor,
-                   coalesce(sum(p.share_minor), 0)::bigint as share_minor
-        from revenue_lines l {_PARTNER_SHARE} {_WHERE}""",  # noqa: S608 - only our own constants are put together
-        partner_id,
-        module_id,
-        begin,
-        end,
+    found = await sums(
+        connection,
+        LinesWanted(
+            begin=wanted.begin,
+            end=wanted.end,
+            partner_id=wanted.partner_id,
+            module_id=wanted.module_id,
+        ),
     )
-    return dict(row or {})
+    return found | {"share_minor": found["partner_share_minor"]}
 
 
-_USER_SUMS: Final = f"""
+def _cell(expression: str) -> str:
+    """Return SQL for a cell of text: in one line, and no formula to any spreadsheet."""
+    line = f"regexp_replace({expression}, '[\\r\\n]+', ' ', 'g')"
+    return f"case when {expression} ~ '^[=+@\\t\\r-]' then '''' || {line} else {line} end"
+
+
+def _instant(expression: str) -> str:
+    """Return SQL for a cell of an instant: RFC 3339 in UTC."""
+    return f"""to_char({expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+async def copy_module_revenue(
+    connection: Connection, wanted: ModuleRevenueFilter, take: Take
+) -> None:
+    """Hand over all lines as CSV, in pieces, the oldest first; Postgres writes it."""
+    await connection.copy_from_query(
+        f"""select l.deployment_id, l.line, l.reverses, l.kind, l.module_id,
+                   {_cell("l.module_name")} as module_name, l.partner_id,
+                   {_instant("l.created_at")} as created_at,
+                   {_instant("l.recognized_at")} as recognized_at,
+                   l.credit_cost, l.purchased_credits, l.true_revenue_minor,
+                   l.partner_share_minor as revenue_minor, l.currency, s.status
+        from revenue_lines l {_WITH_STATUS} {_WHERE}
+        order by l.recognized_at, l.deployment_id, l.line""",  # noqa: S608 - only our own constants are put together
+        *wanted.arguments,
+        output=take,
+        format="csv",
+        header=True,
+        timeout=DOWNLOAD_SECONDS_MAX,
+    )
+
+
+_USERS: Final = """
+    select u.user_id, a.email, a.name, u.roles, u.registered_at,
+           (select count(*) from deployments d
+            where d.user_id = u.user_id and d.owns_resources) as total_deployments,
+           coalesce(r.true_revenue_minor, 0) as true_revenue_minor,
+           coalesce(r.agent_share_minor, 0) as agent_share_minor
+    from users u join accounts a using (user_id)
     left join lateral (
-        select sum(l.true_revenue_minor)::bigint as true_revenue_minor
+        select sum(l.true_revenue_minor)::bigint as true_revenue_minor,
+               sum(l.agent_share_minor)::bigint as agent_share_minor
         from revenue_lines l
-        where l.user_id = u.user_id and {_COMPLETE}
+        where l.user_id = u.user_id and l.complete
           and ($1::text is null or l.agent_id = $1)
           and ($2::timestamptz is null or l.recognized_at >= $2)
           and ($3::timestamptz is null or l.recognized_at < $3)) r on true
-    left join lateral (
-        select sum(s.share_minor)::bigint as agent_share_minor
-        from revenue_lines l join revenue_shares s on s.hold_id = l.hold_id
-        where l.user_id = u.user_id and s.payee_role = 'agent' and {_COMPLETE}
-          and ($1::text is null or s.payee_id = $1)
-          and ($2::timestamptz is null or l.recognized_at >= $2)
-          and ($3::timestamptz is null or l.recognized_at < $3)) s on true"""  # noqa: S608 - our own constant
-_USER_WHERE: Final = """
     where ($1::text is null or u.referred_by = $1)
       and ($4::text is null or u.user_id = $4
            or position(lower($4) in lower(a.email)) > 0
@@ -97,11 +157,8 @@ _USER_WHERE: Final = """
 
 async def list_user_revenue(
     connection: Connection,
+    wanted: UserRevenueFilter,
     *,
-    agent_id: str | None,
-    begin: datetime | None,
-    end: datetime | None,
-    search: str | None,
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[dict[str, Any]]:
@@ -110,44 +167,43 @@ async def list_user_revenue(
     With an agent: the users whose referrer they are now, and the settlements recorded to them.
     """
     rows = await connection.fetch(
-        f"""select u.user_id, a.email, a.name, u.roles, u.registered_at,
-                   (select count(*) from deployments d
-                    where d.user_id = u.user_id and d.owns_resources) as total_deployments,
-                   coalesce(r.true_revenue_minor, 0) as true_revenue_minor,
-                   coalesce(s.agent_share_minor, 0) as agent_share_minor
-        from users u join accounts a using (user_id) {_USER_SUMS} {_USER_WHERE}
+        f"""{_USERS}
           and ($5::timestamptz is null or (u.registered_at, u.user_id) < ($5, $6))
-        order by u.registered_at desc, u.user_id desc limit $7""",  # noqa: S608 - only our own constants are put together
-        agent_id,
-        begin,
-        end,
-        search,
+        order by u.registered_at desc, u.user_id desc limit $7""",
+        *wanted.arguments,
         *(after or (None, None)),
         limit,
     )
     return [dict(row) for row in rows]
 
 
-async def user_revenue_totals(
-    connection: Connection,
-    *,
-    agent_id: str | None,
-    begin: datetime | None,
-    end: datetime | None,
-    search: str | None,
-) -> dict[str, Any]:
+async def user_revenue_totals(connection: Connection, wanted: UserRevenueFilter) -> dict[str, Any]:
     """Return the sums over all users that the list is of."""
     row = await connection.fetchrow(
         f"""select count(*) as users,
-                   coalesce(sum((select count(*) from deployments d
-                                 where d.user_id = u.user_id and d.owns_resources)), 0)::bigint
-                       as total_deployments,
-                   coalesce(sum(r.true_revenue_minor), 0)::bigint as true_revenue_minor,
-                   coalesce(sum(s.agent_share_minor), 0)::bigint as agent_share_minor
-        from users u join accounts a using (user_id) {_USER_SUMS} {_USER_WHERE}""",  # noqa: S608 - only our own constants are put together
-        agent_id,
-        begin,
-        end,
-        search,
+                   coalesce(sum(total_deployments), 0)::bigint as total_deployments,
+                   coalesce(sum(true_revenue_minor), 0)::bigint as true_revenue_minor,
+                   coalesce(sum(agent_share_minor), 0)::bigint as agent_share_minor
+        from ({_USERS}) as listed""",  # noqa: S608 - our own constant
+        *wanted.arguments,
     )
     return dict(row or {})
+
+
+async def copy_user_revenue(
+    connection: Connection, wanted: UserRevenueFilter, currency: str, take: Take
+) -> None:
+    """Hand over all users with what they earned as CSV, in pieces, the oldest user first."""
+    await connection.copy_from_query(
+        f"""select user_id, {_cell("email")} as email, {_cell("name")} as name,
+                   array_to_string(roles, ' ') as roles, total_deployments, true_revenue_minor,
+                   agent_share_minor,
+                   $5::text as currency
+        from ({_USERS}) as listed order by registered_at, user_id""",  # noqa: S608 - only our own constants are put together
+        *wanted.arguments,
+        currency,
+        output=take,
+        format="csv",
+        header=True,
+        timeout=DOWNLOAD_SECONDS_MAX,
+    )

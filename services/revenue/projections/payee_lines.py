@@ -7,15 +7,16 @@ import asyncpg
 
 from runtime.projector import Change
 from runtime.store import Recorded
-from services.revenue.events import ShareAccrued
+from services.revenue.events import PayeeFact, ShareAccrued, ShareReversed
 
 _INSERT_LINES: Final = """
     insert into payee_lines (
-        payee_id, sequence, payee_role, deployment_id, module_id, true_revenue_minor,
-        share_basis_points, share_minor, running_total_minor, currency, recognized_at)
+        payee_id, sequence, payee_role, deployment_id, line, reverses, module_id,
+        true_revenue_minor, share_basis_points, share_minor, running_total_minor, currency,
+        recognized_at)
     select * from unnest(
-        $1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
-        $8::bigint[], $9::bigint[], $10::text[], $11::timestamptz[])
+        $1::text[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+        $8::bigint[], $9::int[], $10::bigint[], $11::bigint[], $12::text[], $13::timestamptz[])
     on conflict (payee_id, sequence) do nothing
 """
 _UPSERT_TOTALS: Final = """
@@ -29,16 +30,17 @@ _UPSERT_TOTALS: Final = """
 
 
 class PayeeLines:
-    """A row for each accrued share, and one for each payee with the last running total."""
+    """A row for each share, and one for each payee with the last running total."""
 
     name = "payee_lines"
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Add the lines of the batch and move the totals; what is there already stays."""
-        accrued: list[tuple[int, ShareAccrued]] = [
+        accrued: list[tuple[int, PayeeFact]] = [
             (change.version, change.fact)
             for change in changes
-            if isinstance(change, Recorded) and isinstance(change.fact, ShareAccrued)
+            if isinstance(change, Recorded)
+            and isinstance(change.fact, ShareAccrued | ShareReversed)
         ]
         if not accrued:
             return
@@ -49,12 +51,14 @@ class PayeeLines:
         await connection.execute(_UPSERT_TOTALS, *map(list, zip(*totals, strict=True)))
 
 
-def _line(sequence: int, fact: ShareAccrued) -> tuple[object, ...]:
+def _line(sequence: int, fact: PayeeFact) -> tuple[object, ...]:
     return (
         fact.payee_id,
         sequence,
         fact.payee_role,
         fact.deployment_id,
+        fact.line,
+        fact.reverses if isinstance(fact, ShareReversed) else None,
         fact.module_id,
         fact.true_revenue_minor,
         fact.share_basis_points,
@@ -65,7 +69,7 @@ def _line(sequence: int, fact: ShareAccrued) -> tuple[object, ...]:
     )
 
 
-def _total(sequence: int, fact: ShareAccrued) -> tuple[object, ...]:
+def _total(sequence: int, fact: PayeeFact) -> tuple[object, ...]:
     return (
         fact.payee_id,
         sequence,

@@ -260,23 +260,14 @@ async def earns(
 ) -> None:
     """Have revenue recognise a settlement, and its payees earn their shares."""
     line = revenue.RevenueRecognized(
-        deployment_id=hold.deployment_id,
-        hold_id=hold.hold_id,
-        user_id=hold.user_id,
-        module_id=hold.module_id,
-        module_name=hold.module_name,
-        module_version=1,
-        partner_id=hold.partner_id,
-        agent_id=hold.agent_id,
-        project=None,
+        **_line(hold, partner_share=partner_share, agent_share=agent_share),
+        line=1,
+        earning="settled",
         credit_cost=hold.cost,
-        awarded_credits=Credits(hold.awarded_credits),
-        purchased_credits=Credits(hold.purchased_credits),
+        awarded_credits=hold.awarded_credits,
+        purchased_credits=hold.purchased_credits,
         true_revenue=Money(amount_minor=true_revenue, currency="USD"),
-        partner_basis_points=3000 if partner_share is not None else 0,
-        agent_basis_points=1000 if agent_share is not None else 0,
-        requested_at=NOON,
-        recognized_at=NOON,
+        slices=_valued(hold.slices),
     )
     await api.tells(f"revenue-{hold.deployment_id}", line)
     for payee_id, role, share in (
@@ -288,19 +279,92 @@ async def earns(
         await api.tells(f"payee-{payee_id}", share_of(hold, payee_id, role, true_revenue, share))
 
 
+async def loses(
+    api: Api,
+    hold: ledger.Hold,
+    *,
+    true_revenue: int,
+    partner_share: int,
+    purchased: int,
+    left: int,
+    at: datetime = NOON,
+) -> None:
+    """Have revenue reverse a part of a settlement that was refunded: amounts are negative."""
+    line = revenue.RevenueReversed(
+        **_line(hold, partner_share=partner_share, agent_share=None, at=at),
+        line=2,
+        reverses=1,
+        reversing="settlement_refunded",
+        cause="refund-1",
+        credit_cost=purchased,
+        awarded_credits=0,
+        purchased_credits=purchased,
+        purchased_left=Credits(left),
+        true_revenue=Money(amount_minor=true_revenue, currency="USD"),
+        slices=(),
+    )
+    await api.tells(f"revenue-{hold.deployment_id}", line)
+    assert hold.partner_id is not None
+    share = revenue.ShareReversed(
+        **_share(hold, hold.partner_id, "partner", true_revenue, partner_share, line=2), reverses=1
+    )
+    await api.tells(f"payee-{hold.partner_id}", share)
+
+
 def share_of(
     hold: ledger.Hold, payee_id: str, role: Any, true_revenue: int, share: int
 ) -> revenue.ShareAccrued:
     """A payee earned a share."""
-    return revenue.ShareAccrued(
-        payee_id=payee_id,
-        payee_role=role,
-        deployment_id=hold.deployment_id,
-        hold_id=hold.hold_id,
-        module_id=hold.module_id,
-        recognized_at=NOON,
-        true_revenue=Money(amount_minor=true_revenue, currency="USD"),
-        share_basis_points=3000 if role == "partner" else 1000,
-        share=Money(amount_minor=share, currency="USD"),
-        running_total=Money(amount_minor=share, currency="USD"),
-    )
+    return revenue.ShareAccrued(**_share(hold, payee_id, role, true_revenue, share, line=1))
+
+
+def _share(
+    hold: ledger.Hold, payee_id: str, role: str, true_revenue: int, share: int, *, line: int
+) -> dict[str, Any]:
+    return {
+        "payee_id": payee_id,
+        "payee_role": role,
+        "deployment_id": hold.deployment_id,
+        "line": line,
+        "hold_id": hold.hold_id,
+        "module_id": hold.module_id,
+        "recognized_at": NOON,
+        "true_revenue": Money(amount_minor=true_revenue, currency="USD"),
+        "share_basis_points": 3000 if role == "partner" else 1000,
+        "share": Money(amount_minor=share, currency="USD"),
+        "running_total": Money(amount_minor=share, currency="USD"),
+        "remainder_before": 0,
+        "remainder_after": 0,
+    }
+
+
+def _line(
+    hold: ledger.Hold,
+    *,
+    partner_share: int | None,
+    agent_share: int | None,
+    at: datetime = NOON,
+) -> dict[str, Any]:
+    return {
+        "deployment_id": hold.deployment_id,
+        "hold_id": hold.hold_id,
+        "user_id": hold.user_id,
+        "module_id": hold.module_id,
+        "module_name": hold.module_name,
+        "module_version": 1,
+        "partner_id": hold.partner_id,
+        "agent_id": hold.agent_id,
+        "project": None,
+        "settings_version": 1,
+        "partner_basis_points": 3000 if partner_share is not None else 0,
+        "agent_basis_points": 1000 if agent_share is not None else 0,
+        "ledger_entry": revenue.LedgerEntry(
+            message_id="message-1", stream=f"wallet-{hold.user_id}", sequence=3
+        ),
+        "requested_at": NOON,
+        "recognized_at": at,
+    }
+
+
+def _valued(slices: tuple[ledger.Slice, ...]) -> tuple[revenue.ValuedSlice, ...]:
+    return tuple(revenue.ValuedSlice(**dict(each), revenue_minor=0) for each in slices)

@@ -20,6 +20,7 @@ from tests.integration.gateway.neighbours import (
     deploys,
     earns,
     features,
+    loses,
     publishes,
     rates,
 )
@@ -30,6 +31,7 @@ READ_MODELS: Final = (
     *("lots", "credit_history", "holds", "deployments", "deployment_statuses", "builds"),
     *("deployment_counts", "revenue_lines", "revenue_shares", "requests"),
     *("pins", "ratings", "module_deployments"),
+    *("revenue_days", "revenue_disputes"),
 )
 FACTS: Final = {kind.name: kind.facts for kind in KINDS}
 
@@ -74,10 +76,12 @@ async def a_busy_day(api: Api) -> None:
             await rates(api, ada, deployer.asked.deployment_id, 4, total=(4, 1))
             await wallet.settles(hold)
             await earns(api, hold, true_revenue=1_000, partner_share=300)
+            await loses(api, hold, true_revenue=-1_000, partner_share=-300, purchased=-10, left=0)
     await features(api, admin)
     for module_id in ("m-1", "m-2"):
         await ada.asks("PUT", f"/api/modules/{module_id}/pin")
     await ada.asks("DELETE", "/api/modules/m-2/pin")
+    await wallet.disputed(bought)
     await wallet.expires(awarded_slice(awarded, 10, 20, 30))
     await wallet.adjusts(awarded_slice(awarded, 20, 25, 30))
 

@@ -147,6 +147,37 @@ class Ledger:
         )
         await self.tells(event)
 
+    async def disputed(self, lot_id: str, *, dispute_id: str = "dispute-1") -> None:
+        """Have a purchase disputed of which nothing is free."""
+        await self.tells(
+            ledger.DisputeOpened(
+                user_id=self.user_id,
+                balance=self.balance,
+                dispute_id=dispute_id,
+                lot_id=lot_id,
+                bonus_lot_id=None,
+                amount_minor=10_000,
+                currency="USD",
+                slices=(),
+                payment_id=None,
+                reason="fraudulent",
+            )
+        )
+
+    async def cleared(self, lot_id: str, *, dispute_id: str = "dispute-1") -> None:
+        """Have the dispute won."""
+        await self.tells(
+            ledger.DisputeClosed(
+                user_id=self.user_id,
+                balance=self.balance,
+                dispute_id=dispute_id,
+                lot_id=lot_id,
+                bonus_lot_id=None,
+                outcome="WON",
+                slices=(),
+            )
+        )
+
     def _give_back(self, hold: ledger.Hold) -> None:
         self.awarded_held -= hold.awarded_credits
         self.purchased_held -= hold.purchased_credits

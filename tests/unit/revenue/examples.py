@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from services.revenue.decider import Recognize
-from services.revenue.events import SettledHold, Settlement, SpentSlice
+from services.revenue.events import LedgerEntry, LotKind, SettledHold, SpentSlice
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def purchased(
     )
 
 
-def awarded(start: int, end: int, *, kind: str = "award.signup") -> SpentSlice:
+def awarded(start: int, end: int, *, kind: LotKind = "award.signup") -> SpentSlice:
     """Return a slice of an award of as many credits as it ends at."""
     return SpentSlice(
         lot_id="lot-award",
@@ -68,8 +68,6 @@ def settlement(
             agent_basis_points=agent_basis_points,
             requested_at=NOON,
         ),
-        settlement=Settlement(
-            message_id=f"message-of-{hold_id}", stream=f"wallet-{user}", sequence=9
-        ),
-        settled_at=settled_at,
+        entry=LedgerEntry(message_id=f"message-of-{hold_id}", stream=f"wallet-{user}", sequence=9),
+        at=settled_at,
     )

@@ -71,7 +71,7 @@ def exact_entitlements(history: list[Recognize]) -> dict[str, Fraction]:
 
 @given(histories())
 def test_a_payee_is_short_of_less_than_one_minor_unit(history: list[Recognize]) -> None:
-    books = Books().settle(*history)
+    books = Books().take(*history)
 
     for payee, exact in exact_entitlements(history).items():
         assert 0 <= exact - books.total_of(payee) < 1
@@ -79,8 +79,8 @@ def test_a_payee_is_short_of_less_than_one_minor_unit(history: list[Recognize]) 
 
 @given(histories())
 def test_the_order_of_settlements_changes_no_total(history: list[Recognize]) -> None:
-    forwards = Books().settle(*history)
-    backwards = Books().settle(*reversed(history))
+    forwards = Books().take(*history)
+    backwards = Books().take(*reversed(history))
 
     assert {p: s.total_minor for p, s in forwards.payees.items()} == {
         p: s.total_minor for p, s in backwards.payees.items()
@@ -91,7 +91,7 @@ def test_the_order_of_settlements_changes_no_total(history: list[Recognize]) -> 
 def test_every_running_total_is_the_sum_so_far_and_no_line_is_missing(
     history: list[Recognize],
 ) -> None:
-    books = Books().settle(*history)
+    books = Books().take(*history)
 
     for payee, state in books.payees.items():
         total = 0
@@ -106,7 +106,7 @@ def test_every_running_total_is_the_sum_so_far_and_no_line_is_missing(
 
 @given(histories())
 def test_what_payees_and_the_platform_get_is_the_whole(history: list[Recognize]) -> None:
-    books = Books().settle(*history)
+    books = Books().take(*history)
     whole = sum(line.true_revenue_minor for line in books.lines)
     to_payees = sum(state.total_minor for state in books.payees.values())
 
@@ -116,7 +116,7 @@ def test_what_payees_and_the_platform_get_is_the_whole(history: list[Recognize])
 
 @given(histories())
 def test_every_settlement_has_exactly_one_line(history: list[Recognize]) -> None:
-    books = Books().settle(*history, *history)
+    books = Books().take(*history, *history)
 
     assert [line.hold.deployment_id for line in books.lines] == [
         command.hold.deployment_id for command in history

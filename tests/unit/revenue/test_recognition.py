@@ -58,13 +58,13 @@ def test_a_line_names_the_settlement_and_all_that_it_was_computed_from() -> None
     [line] = decide_revenue(command, RevenueState())
 
     assert line.hold == command.hold
-    assert line.settlement == command.settlement
+    assert line.entry == command.entry
     assert (line.hold.awarded_credits, line.hold.purchased_credits) == (30, 20)
 
 
 def test_a_settlement_told_twice_earns_once() -> None:
     command = settlement(purchased(0, 20), partner="pia")
-    books = Books().settle(command, command)
+    books = Books().take(command, command)
 
     assert len(books.lines) == 1
     assert books.total_of("pia") == 600
@@ -75,7 +75,7 @@ def test_a_deployment_that_is_settled_by_two_holds_is_a_contradiction() -> None:
     second = settlement(purchased(20, 40), hold="h2")
 
     with pytest.raises(ContradictionError) as caught:
-        Books().settle(first, second)
+        Books().take(first, second)
 
     assert caught.value.fields == {
         "deployment_id": "d1",
@@ -88,7 +88,7 @@ def test_a_settlement_that_earned_nothing_counts_as_settled() -> None:
     free = settlement(awarded(0, 20), hold="h1")
 
     with pytest.raises(ContradictionError):
-        Books().settle(free, settlement(purchased(0, 20), hold="h2"))
+        Books().take(free, settlement(purchased(0, 20), hold="h2"))
 
 
 def test_slices_that_are_not_the_cost_are_a_contradiction() -> None:
