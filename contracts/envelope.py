@@ -7,8 +7,10 @@ the sender had applied and that matter to the message.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contracts.events import Event
@@ -79,6 +81,36 @@ class Envelope(BaseModel, Generic[E_co]):
         An attribute that is not set is `null`, which CloudEvents reads as absent.
         """
         return self.model_dump_json().encode()
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """An envelope as it is sent: the same bytes as `Envelope.to_bytes`, many times faster.
+
+    Nothing is checked here: `data` is the JSON of an event that was checked when it was made.
+    """
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    dataschema: str
+    partitionkey: str
+    sequence: int
+    correlationid: str
+    causationid: str | None
+    seen: str
+    traceparent: str | None
+    data: msgspec.Raw
+
+    def to_bytes(self) -> bytes:
+        """Return the structured JSON, without spaces, in the order of the fields."""
+        return _WIRE.encode(self)
+
+
+_WIRE: Final = msgspec.json.Encoder()
 
 
 def parse_seen(text: str) -> dict[str, int]:

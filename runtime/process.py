@@ -5,6 +5,7 @@ command line and for tests that hand in messages themselves.
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,7 @@ DATABASE_RETRY_SECONDS: Final = 0.2
 STATEMENT_SECONDS_MAX: Final = 30
 IDLE_IN_TRANSACTION_SECONDS_MAX: Final = 15
 CANCEL_AGAIN_SECONDS: Final = 0.5
+GARBAGE_OBJECTS: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -187,11 +189,23 @@ def run(service: Service, settings: RuntimeSettings, wiring: Wiring) -> int:
     """Run a service until it is told to stop; return the process's exit status."""
     configure_logging(service.name, level=settings.log_level, log_format=settings.log_format)
     log = structlog.get_logger()
+    _collect_rarely()
     try:
         return _run_loop(_main(service, settings, wiring))
     except StartError as error:
         log.critical("service.refused_to_start", reason=str(error))
         return 1
+
+
+def _collect_rarely() -> None:
+    """Leave what is loaded by now to itself, and look for cycles less often.
+
+    What a message needs is freed by counting references; to look through the whole heap for cycles
+    every 700 objects took an eighth of the time of a decision.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
 
 
 def _run_loop(main: Coroutine[Any, Any, int]) -> int:

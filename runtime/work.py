@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import asyncpg
 import msgspec
 
-from contracts.envelope import Envelope, format_seen
+from contracts.envelope import Envelope, Wire, format_seen
 from contracts.events import Event, Problem, RequestRefused, check_sendable
 from runtime.ids import new_id
 from runtime.store import (
@@ -70,12 +70,19 @@ class Handlers(Protocol):
         ...
 
 
+class Sent(NamedTuple):
+    """An event that goes out, and what it belongs to."""
+
+    data: Event
+    correlationid: str
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one message brought about."""
 
     records: tuple[Recorded[Any], ...]
-    published: tuple[Envelope[Any], ...]
+    published: tuple[Sent, ...]
 
 
 class UndeclaredNeedError(LookupError):
@@ -106,7 +113,7 @@ class Work:
     ) -> None:
         self.now: Final = now
         self.changes: Final = Changes()
-        self._service = service
+        self._source = f"/tollgate/{service}"
         self._kinds = {kind.name: kind for kind in kinds}
         self._refused = refused
         self._heads = heads
@@ -118,7 +125,7 @@ class Work:
         self._message: Message | None = None
         self._traceparent: str | None = None
         self._records: list[Recorded[Any]] = []
-        self._published: list[Envelope[Any]] = []
+        self._published: list[Sent] = []
         self.writes: Final[list[Write]] = []
         self.effects: Final[list[Callable[[], None]]] = []
         self.observed: Final[list[Recorded[Any] | Envelope[Any]]] = []
@@ -198,9 +205,9 @@ class Work:
         )
         self.publish(f"refusal-{request_id}", event)
 
-    def publish(self, stream: str, event: Event) -> Envelope[Any]:
+    def publish(self, stream: str, event: Event) -> None:
         """Publish a message that no stored fact stands behind, as the only one of a new stream."""
-        return self._send(Head(stream), event, at=self.now, causation_id=self._causation_id())
+        self._send(Head(stream), event, at=self.now, causation_id=self._causation_id())
 
     def alongside(self, write: Write) -> None:
         """Write this in the same transaction: rows that may change and be erased, so no facts.
@@ -287,14 +294,12 @@ class Work:
         head.version, head.last_at, head.last_hash = record.version, at, row.hash
         return record
 
-    def _send(
-        self, head: Head, event: Event, *, at: datetime, causation_id: str | None
-    ) -> Envelope[Any]:
+    def _send(self, head: Head, event: Event, *, at: datetime, causation_id: str | None) -> None:
         check_sendable(event, head.name)
         head.sequence += 1
-        envelope: Envelope[Any] = Envelope.model_construct(
+        wire = Wire(
             id=new_id(),
-            source=f"/tollgate/{self._service}",
+            source=self._source,
             type=event.type_name(),
             subject=head.name,
             time=at,
@@ -305,19 +310,18 @@ class Work:
             causationid=causation_id,
             seen=self._seen(),
             traceparent=self._traceparent,
-            data=event,
+            data=msgspec.Raw(event.model_dump_json().encode()),
         )
-        self._published.append(envelope)
+        self._published.append(Sent(event, wire.correlationid))
         self.changes.outbox.append(
             OutboxRow(
-                id=envelope.id,
+                id=wire.id,
                 subject=event.bus_subject(),
                 stream=head.name,
                 sequence=head.sequence,
-                body=envelope.to_bytes().decode(),
+                body=wire.to_bytes().decode(),
             )
         )
-        return envelope
 
 
 def fact_row(record: Recorded[Any], previous_hash: bytes) -> FactRow:

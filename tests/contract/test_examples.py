@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from contracts import export
 from contracts.deployer.logs import LogChunk
+from contracts.envelope import Wire
 from contracts.export import contracts_of
 from contracts.registry import EVENTS, REGISTRY
 
@@ -42,6 +44,15 @@ def test_an_example_fits_the_schemas_of_the_envelope_and_of_its_message(name: st
 def test_an_example_is_told_again_byte_for_byte(name: str) -> None:
     canonical = without_spaces(example(name))
     assert REGISTRY.decode_as_sent(name, canonical).to_bytes() == canonical
+
+
+@pytest.mark.parametrize("name", sorted(EVENTS))
+def test_an_example_is_sent_as_it_would_be_told(name: str) -> None:
+    """What the runtime sends is put together by another writer."""
+    envelope = REGISTRY.decode_as_sent(name, without_spaces(example(name)))
+    attributes = {field: getattr(envelope, field) for field in Wire.__struct_fields__}
+    data = msgspec.Raw(envelope.data.model_dump_json().encode())
+    assert Wire(**(attributes | {"data": data})).to_bytes() == envelope.to_bytes()
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))

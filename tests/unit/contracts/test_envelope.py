@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from contracts.envelope import (
     SEEN_STREAMS_MAX,
     SEQUENCE_MAX,
     Envelope,
+    Wire,
     format_seen,
     parse_seen,
 )
@@ -154,3 +156,18 @@ def test_a_sender_cannot_write_what_no_receiver_could_read() -> None:
         format_seen({f"wallet-{number}": 1 for number in range(SEEN_STREAMS_MAX + 1)})
     with pytest.raises(ValueError, match="seen is not a list"):
         format_seen({"wallet-1,user-2": 1})
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.text(max_size=20))
+def test_what_is_sent_is_the_same_bytes_at_any_time_and_with_any_text(
+    time: datetime, text: str
+) -> None:
+    made: Envelope[Any] = Envelope.model_construct(
+        **(
+            message(time=time, correlationid=text)
+            | {"data": UserReactivated(user_id="1", changed_by="2")}
+        )
+    )
+    attributes = {field: getattr(made, field) for field in Wire.__struct_fields__}
+    data = msgspec.Raw(made.data.model_dump_json().encode())
+    assert Wire(**(attributes | {"data": data})).to_bytes() == made.to_bytes()
