@@ -30,7 +30,7 @@ from contracts.variables.functions import (
     text,
     truth,
 )
-from contracts.variables.templates import Literal, NotUnderstoodError, Template
+from contracts.variables.templates import Literal, NotUnderstoodError, Rendered, Template
 from contracts.variables.values import exact
 
 STEPS_MAX: Final = 200_000
@@ -66,6 +66,8 @@ def _is_closed(expression: Expression, variable: str, bound: frozenset[str]) -> 
     match expression:
         case Literal():
             return True
+        case Rendered():
+            return False
         case Name(name):
             return name in bound
         case Template(parts):
@@ -114,6 +116,8 @@ class _Evaluation:
         match expression:
             case Literal(value):
                 return value
+            case Rendered():
+                raise UndecidedError("has a template directive or a strip marker")
             case Name(name):
                 return names[name]
             case Template(parts):

@@ -6,14 +6,17 @@ memory are linear in the text, whose length, depth and numbers are bounded.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from contracts.variables.templates import (
+    BeyondBoundsError,
     Literal,
     NotUnderstoodError,
+    Rendered,
     Scanner,
     Template,
     heredoc,
@@ -102,8 +105,20 @@ class For:
     groups: bool
 
 
+T = TypeVar("T")
+
 Expression = (
-    Literal | Template | Name | Traversal | Call | Operation | Conditional | Tuple | Object | For
+    Literal
+    | Template
+    | Rendered
+    | Name
+    | Traversal
+    | Call
+    | Operation
+    | Conditional
+    | Tuple
+    | Object
+    | For
 )
 
 
@@ -120,6 +135,11 @@ def parse(text: str) -> Expression:
     return expression
 
 
+def read_expression(scanner: Scanner) -> None:
+    """Move past the expression that comes next, else `NotUnderstoodError`."""
+    _Reader(scanner).expression()
+
+
 class _Reader:
     """Recursive descent over a scanner; `depth` bounds the tree, and so every later walk of it."""
 
@@ -130,7 +150,7 @@ class _Reader:
     def expression(self) -> Expression:
         self.depth += 1
         if self.depth > DEPTH_MAX:
-            raise self.scanner.error(f"is nested more than {DEPTH_MAX} levels deep")
+            raise self._too_deep()
         condition = self._operation(1)
         if self.scanner.take("?"):
             then = self.expression()
@@ -139,6 +159,18 @@ class _Reader:
         else:
             result = condition
         self.depth -= 1
+        return result
+
+    def _too_deep(self) -> BeyondBoundsError:
+        message = f"is nested more than {DEPTH_MAX} levels deep"
+        return BeyondBoundsError(message, self.scanner.position)
+
+    def _enclosed(self, read: Callable[[], T]) -> T:
+        """Return what is read up to its closing bracket; in there, a new line is only space."""
+        scanner = self.scanner
+        lines_end, scanner.lines_end = scanner.lines_end, False
+        result = read()
+        scanner.lines_end = lines_end
         return result
 
     def _operation(self, weakest: int) -> Expression:
@@ -161,7 +193,7 @@ class _Reader:
             # The tree grows to the left with each operator: that is depth as well.
             self.depth += 1
             if self.depth > DEPTH_MAX:
-                raise self.scanner.error(f"is nested more than {DEPTH_MAX} levels deep")
+                raise self._too_deep()
             left = Operation(operator, (left, right))
 
     def _unary(self) -> Expression:
@@ -170,7 +202,7 @@ class _Reader:
             self.scanner.take(operator)
             operators.append(operator)
             if self.depth + len(operators) > DEPTH_MAX:
-                raise self.scanner.error(f"is nested more than {DEPTH_MAX} levels deep")
+                raise self._too_deep()
         term = self._term()
         for operator in reversed(operators):
             match term:
@@ -187,7 +219,7 @@ class _Reader:
         steps: list[Expression | None] = []
         while True:
             if self.scanner.take_here("["):
-                steps.append(self._index())
+                steps.append(self._enclosed(self._index))
             elif self.scanner.peek(_DOT) and self.scanner.take("."):
                 steps.append(self._attribute())
             else:
@@ -223,14 +255,17 @@ class _Reader:
             here: Expression = heredoc(scanner, self._heredoc_expression)
             return here
         if scanner.take("("):
-            inner = self.expression()
-            scanner.expect(")")
-            return inner
+            return self._enclosed(self._parenthesis)
         if scanner.take("["):
-            return self._tuple()
+            return self._enclosed(self._tuple)
         if scanner.take("{"):
-            return self._object()
+            return self._enclosed(self._object)
         raise scanner.error("expected a value")
+
+    def _parenthesis(self) -> Expression:
+        inner = self.expression()
+        self.scanner.expect(")")
+        return inner
 
     def _heredoc_expression(self, inner: Scanner) -> Expression:
         """Read an interpolation of a heredoc, whose unindented text is a scanner of its own."""
@@ -255,6 +290,9 @@ class _Reader:
             name = f"{name}::{self.scanner.expect_match(_NAME, 'a function name')}"
         if not self.scanner.take_here("("):
             return Name(name)
+        return self._enclosed(lambda: self._call(name))
+
+    def _call(self, name: str) -> Call:
         arguments: list[Expression] = []
         while not self.scanner.take(")"):
             arguments.append(self.expression())
@@ -280,13 +318,17 @@ class _Reader:
     def _object(self) -> Expression:
         if self.scanner.peek(_FOR):
             return self._for("}")
+        scanner = self.scanner
         items: list[tuple[Expression, Expression]] = []
-        while not self.scanner.take("}"):
+        while not scanner.take("}"):
+            scanner.lines_end = True
             key = self.expression()
-            if not self.scanner.take("="):
-                self.scanner.expect(":")
+            if not scanner.take("="):
+                scanner.expect(":")
             items.append((Literal(key.name) if isinstance(key, Name) else key, self.expression()))
-            self.scanner.take(",")
+            if not (scanner.take(",") or scanner.at_line_end() or scanner.peek(_BRACE)):
+                raise scanner.error("expected a comma or a new line")
+            scanner.lines_end = False
         return Object(tuple(items))
 
     def _for(self, end: str) -> Expression:
@@ -314,6 +356,7 @@ class _Reader:
 
 
 _UNARY: Final = re.compile(r"!(?!=)|-")
+_BRACE: Final = re.compile(r"\}")
 _DOT: Final = re.compile(r"\.(?!\.\.)")
 _SPLAT: Final = re.compile(r"\*")
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")

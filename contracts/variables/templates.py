@@ -8,13 +8,17 @@ from decimal import Decimal
 from typing import Any, Final
 
 _SPACE: Final = re.compile(r"(?:\s+|#[^\n]*|//[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/)*+")
+_SPACE_IN_LINE: Final = re.compile(r"(?:[^\S\n]+|#[^\n]*|//[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/)*+")
 _SPACE_HERE: Final = re.compile(r"[ \t]*")
-_HEREDOC_START: Final = re.compile(r"<<(-?)([^\W\d][\w-]*)[ \t]*\r?\n")
+_HEREDOC_START: Final = re.compile(r"<<(-?)([^\W\d][\w-]*)\r?\n")
 _QUOTED_CHUNK: Final = re.compile(r'[^"\\$%\n]+')
 _HEREDOC_CHUNK: Final = re.compile(r"[^$%]+")
 _ESCAPE: Final = re.compile(r'\\(?:([nrt"\\])|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))')
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _CODE_POINT_MAX: Final = 0x10FFFF
+_LOOP: Final = re.compile(r"[^\W\d][\w-]*\s*(?:,\s*[^\W\d][\w-]*\s*)?\sin(?![\w-])")
+_LINE_END: Final = re.compile(r"\n")
+_DIRECTIVE: Final = re.compile(r"else|endif|endfor|if|for")
 _SURROGATES: Final = range(0xD800, 0xE000)
 
 
@@ -27,11 +31,23 @@ class NotUnderstoodError(ValueError):
         self.offset = offset
 
 
+class BeyondBoundsError(NotUnderstoodError):
+    """A text that may well be an expression, but is deeper or longer than we read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A value that stands in the text: a string, a whole or decimal number, a bool, or null."""
 
     value: str | int | Decimal | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A part of a string that only Terraform renders; `word` is a directive's, else empty."""
+
+    word: str
+    expression: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +58,34 @@ class Template:
 
 
 class Scanner:
-    """A position in a text; white space and comments count for nothing."""
+    """A position in a text; white space and comments count for nothing.
 
-    def __init__(self, text: str) -> None:
+    With `lines_end`, as outside of brackets, the end of a line counts.
+    """
+
+    def __init__(self, text: str, *, lines_end: bool = False) -> None:
         self.text = text
         self.position = 0
+        self.lines_end = lines_end
+        self._space = (-1, -1)
 
     def skip_space(self) -> None:
         """Move past white space and comments."""
-        match = _SPACE.match(self.text, self.position)
-        if match is not None:
+        space = _SPACE_IN_LINE if self.lines_end else _SPACE
+        match = space.match(self.text, self.position)
+        if match is not None and match.end() > self.position:
+            start, end = self._space
+            self._space = (start if end == self.position else self.position, match.end())
             self.position = match.end()
+
+    def token_end(self) -> int:
+        """Return where what was taken last ends, without the space behind it."""
+        start, end = self._space
+        return start if end == self.position else self.position
+
+    def at_line_end(self) -> bool:
+        """Return whether nothing but space and comments is left of the line."""
+        return self.lines_end and (self.peek(_LINE_END) is not None or self.at_end())
 
     def at_end(self) -> bool:
         """Return whether nothing is left."""
@@ -123,6 +156,7 @@ def quoted_template(scanner: Scanner, read_expression: Callable[[], Any]) -> Any
             scanner.position = escape.end()
         else:
             parts.append(_marked(scanner, read_expression))
+    _check_directives(scanner, parts)
     if len(parts) == 1 and not isinstance(parts[0], str):
         return parts[0]
     return _joined(parts)
@@ -154,7 +188,27 @@ def heredoc(scanner: Scanner, read_expression: Callable[[Scanner], Any]) -> Any:
             body.position = chunk.end()
         else:
             parts.append(_marked(body, lambda: read_expression(body)))
+    _check_directives(scanner, parts)
     return _joined(parts)
+
+
+def _check_directives(scanner: Scanner, parts: list[Any]) -> None:
+    """Raise unless each `if` and `for` has its end, and each end its beginning."""
+    open_ones: list[str] = []
+    for part in parts:
+        match part:
+            case Rendered("if" | "for" as word):
+                open_ones.append(word)
+            case Rendered("else") if open_ones[-1:] == ["if"]:
+                open_ones[-1] = "else"
+            case Rendered("endif") if open_ones[-1:] in (["if"], ["else"]):
+                open_ones.pop()
+            case Rendered("endfor") if open_ones[-1:] == ["for"]:
+                open_ones.pop()
+            case Rendered(word) if word:
+                raise scanner.error(f"has `{word}` in a place of its own")
+    if open_ones:
+        raise scanner.error(f"has `{open_ones[-1]}` without its end")
 
 
 def _unindented(lines: list[str]) -> list[str]:
@@ -168,18 +222,37 @@ def _marked(scanner: Scanner, read_expression: Callable[[], Any]) -> Any:
     for marker in ("$", "%"):
         if scanner.take_exactly(f"{marker}{marker}{{"):
             return f"{marker}{{"
-    if scanner.take_exactly("%{"):
-        raise scanner.error("has a template directive")
-    if scanner.take_exactly("${"):
-        if scanner.take_exactly("~"):
-            raise scanner.error("has a strip marker")
-        value = read_expression()
-        scanner.expect("}")
-        return value
+    for marker in ("$", "%"):
+        if scanner.take_exactly(f"{marker}{{"):
+            lines_end, scanner.lines_end = scanner.lines_end, False
+            value = _filled(scanner, read_expression, is_directive=marker == "%")
+            scanner.lines_end = lines_end
+            return value
     for marker in ("$", "%"):
         if scanner.take_exactly(marker):
             return marker
     raise scanner.error("is a string without an end" if scanner.at_end() else "is no valid string")
+
+
+def _filled(scanner: Scanner, read_expression: Callable[[], Any], *, is_directive: bool) -> Any:
+    """Return what stands between `${` or `%{` and its brace, which is taken.
+
+    What only Terraform works out, becomes `Rendered`: directives, and the space that `~` takes off.
+    """
+    strips = scanner.take_exactly("~")
+    value: Any = None
+    word = ""
+    if is_directive:
+        word = scanner.expect_match(_DIRECTIVE, "`if`, `for` or their ends")
+        if word == "for":
+            scanner.expect_match(_LOOP, "a `for`")
+        if word in {"if", "for"}:
+            value = read_expression()
+    else:
+        value = read_expression()
+    strips = scanner.take("~") or strips
+    scanner.expect("}")
+    return Rendered(word, value) if is_directive or strips else value
 
 
 def _unescaped(scanner: Scanner, escape: re.Match[str]) -> str:

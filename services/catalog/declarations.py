@@ -18,7 +18,8 @@ from contracts.variables.types import (
 )
 from contracts.variables.values import NotConstantError, UnfitValueError, constant, to_json
 from services.catalog.definition import Output, Problem, Validation
-from services.catalog.terraform_files import Attribute, Block, named_blocks
+from services.catalog.terraform_blocks import Attribute, Block
+from services.catalog.terraform_files import named_blocks
 
 VARIABLES_MAX: Final = 1_000
 VALIDATIONS_MAX: Final = 50

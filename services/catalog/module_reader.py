@@ -25,7 +25,8 @@ from services.catalog.rad_convention import (
     may_be_rad_module,
     read_metadata,
 )
-from services.catalog.terraform_files import Block, raise_if_any, read_terraform
+from services.catalog.terraform_blocks import Block
+from services.catalog.terraform_files import raise_if_any, read_terraform
 from services.catalog.variable_forms import build_variables
 
 README_LENGTH_MAX: Final = 65_536

@@ -17,7 +17,8 @@ from contracts.variables.values import NotConstantError, constant
 from runtime.archive import ArchivedFile, UnsafeArchiveError, pack
 from services.catalog.definition import ModuleRefusedError, Problem, refused
 from services.catalog.git_objects import LINK, PROGRAM, SUBMODULE, TREE, Blobs, Entry
-from services.catalog.terraform_files import Block, raise_if_any, read_terraform
+from services.catalog.terraform_blocks import Block
+from services.catalog.terraform_files import raise_if_any, read_terraform
 
 SOURCE_FILES_MAX: Final = 2_000
 SOURCE_BYTES_MAX: Final = 20 * 1024 * 1024

@@ -1,41 +1,22 @@
-"""Terraform's files, read by python-hcl2: blocks, with the text and line of each expression.
+"""Terraform's files: blocks, with the text and line of each expression.
 
-Only this module knows the parser. It gives structure and places; what an expression means is
-read by `contracts.variables`, from its text.
+They are read by `terraform_blocks`. What is nested deeper than that reads, and what is wrong with a
+file that it does not understand, python-hcl2 tells. Only this module knows that parser. What an
+expression means is read by `contracts.variables`, from its text.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, Final
 
-import hcl2
 from lark import Token, Tree
 from lark.exceptions import LarkError, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
+from contracts.variables.templates import BeyondBoundsError, NotUnderstoodError
 from services.catalog.definition import ModuleRefusedError, Problem, refused
+from services.catalog.terraform_blocks import Attribute, Block, read_blocks
 
 FILE_BYTES_MAX: Final = 1_048_576
 _EXCERPT_LENGTH: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """`name = expression`: the expression's text as written, and the line where it begins."""
-
-    text: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """`kind "label" { … }` with its attributes and inner blocks."""
-
-    file: str
-    kind: str
-    labels: tuple[str, ...]
-    line: int
-    attributes: Mapping[str, Attribute]
-    blocks: "tuple[Block, ...]" = field(default=())
 
 
 def decoded(file: str, content: bytes, bytes_max: int = FILE_BYTES_MAX) -> str:
@@ -54,15 +35,29 @@ def read_terraform(file: str, content: bytes) -> tuple[Block, ...]:
     """Return the top-level blocks of a `.tf` file, else a refusal that names file and line."""
     text = decoded(file, content)
     try:
-        tree = hcl2.parses_to_tree(text)
+        return read_blocks(file, text)
+    except NotUnderstoodError as error:
+        blocks = _parsed(file, text)
+        if isinstance(error, BeyondBoundsError):
+            return blocks
+        # The parser is more lenient than Terraform, which does refuse this.
+        line = text.count("\n", 0, error.offset) + 1
+        raise refused(file, line, f"is not valid HCL: {error.message}") from error
+
+
+def _parsed(file: str, text: str) -> tuple[Block, ...]:
+    """Return the blocks as python-hcl2 reads them, else a refusal that names file and line."""
+    # Slow to load, and few repositories need it.
+    import hcl2
+
+    try:
+        body = hcl2.parses_to_tree(text).children[0]
+        if not isinstance(body, Tree):
+            raise refused(file, 0, "is not valid HCL")
+        return _read_body(file, text, body)[1]
     except (LarkError, RecursionError) as error:
         line, message = _explained(error, text)
         raise refused(file, line, message) from error
-    body = tree.children[0]
-    if not isinstance(body, Tree):
-        raise refused(file, 0, "is not valid HCL")
-    _, blocks = _read_body(file, text, body)
-    return blocks
 
 
 def _explained(error: Exception, text: str) -> tuple[int, str]:

@@ -305,6 +305,8 @@ async def test_a_module_that_takes_too_long_is_refused_and_the_rest_is_read(
     tmp_path: Path,
 ) -> None:
     endless = "".join(f'variable "v{n}" {{\n  default = {n}\n}}\n' for n in range(20_000))
+    # What is nested as deeply is read by the slow parser.
+    endless += "locals {\n  a = " + "[" * 100 + "]" * 100 + "\n}\n"
     repository = Repository.make(
         tmp_path / "r",
         {
