@@ -237,6 +237,12 @@ class SettlementRefundRequested(Request):
     reason: Reason
 
 
+class LedgerVerificationRequested(Request):
+    """Somebody wants every stored fact, segment and manifest of the ledger checked."""
+
+    fact: ClassVar[str] = "ledger_verification_requested"
+
+
 class PurchaseRequested(Request):
     """A purchase that was invoiced outside Stripe should be recorded."""
 

@@ -413,6 +413,39 @@ class CheckoutFailed(CheckoutEvent):
     detail: ShortText
 
 
+class Misfit(Value):
+    """The first thing in the ledger that does not fit, and how it does not.
+
+    `place` is `facts`, another table, or the name of a segment's or manifest's file. Where no
+    single fact is to blame there is no stream and no version.
+    """
+
+    place: ShortText
+    stream: ShortText | None
+    version: WholeNumber | None
+    problem: ShortText
+
+
+class LedgerVerified(events.Event):
+    """The whole ledger was checked because somebody asked; it fits where there is no `first_bad`.
+
+    `head` stands for all `events` there are; `sealed` of them are in `segments` segments.
+    """
+
+    service: ClassVar[str] = "ledger"
+    kind: ClassVar[str] = "verification"
+    fact: ClassVar[str] = "ledger_verified"
+
+    request_id: Id
+    events: Count
+    head: Digest
+    segments: Count
+    sealed: Count
+    ok: bool
+    first_bad: Misfit | None
+    verified_at: Instant
+
+
 class RequestRefused(events.RequestRefused):
     """The ledger does not carry out a request."""
 

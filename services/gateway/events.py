@@ -241,6 +241,10 @@ class AdjustmentAsked(_Asked, frozen=True, tag="adjustment_asked"):
     reason: str
 
 
+class VerificationAsked(_Asked, frozen=True, tag="verification_asked"):
+    """The whole ledger shall be checked."""
+
+
 class PurchaseAsked(_Asked, frozen=True, tag="purchase_asked"):
     """A purchase that was invoiced elsewhere shall be recorded."""
 
@@ -290,6 +294,7 @@ RequestFact = (
     | CheckoutAsked
     | CheckoutCheckAsked
     | StripeEventTaken
+    | VerificationAsked
 )
 
 

@@ -13,6 +13,7 @@ from services.gateway.housekeeping import keep_house
 from services.gateway.projections.checkouts import CHECKOUTS
 from services.gateway.projections.client_events import ClientEvents
 from services.gateway.projections.deployments import DEPLOYMENTS
+from services.gateway.projections.ledger import LEDGER
 from services.gateway.projections.modules import MODULES
 from services.gateway.projections.pins import PINS
 from services.gateway.projections.requests import REQUESTS
@@ -59,6 +60,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             CHECKOUTS,
             DEPLOYMENTS,
             REVENUE,
+            LEDGER,
             REQUESTS,
             ClientEvents(),
         ),

@@ -40,6 +40,7 @@ from services.gateway.events import (
     UserReferrerChanged,
     UserRegistered,
     UserRolesChanged,
+    VerificationAsked,
 )
 
 
@@ -178,6 +179,8 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             ]
         case FeatureAsked(module_id=module_id, featured=featured):
             return [v1.FeatureRequested(**head, module_id=module_id, featured=featured)]
+        case VerificationAsked():
+            return [v1.LedgerVerificationRequested(**head)]
         case AwardAsked() | AdjustmentAsked() | PurchaseAsked():
             return [_movement(record.fact, head)]
         case CheckoutAsked() | CheckoutCheckAsked() | StripeEventTaken():

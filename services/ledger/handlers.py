@@ -37,6 +37,12 @@ from services.ledger.knowledge import (
     User,
 )
 from services.ledger.periods.handlers import PeriodCommand, handle_period, needs_of_period
+from services.ledger.sealing.verifying import (
+    AnswerVerification,
+    answer_verification,
+    needs_of_answer,
+    note_verification,
+)
 from services.ledger.spending import Spending, Spent
 
 WalletRequest = (
@@ -119,6 +125,8 @@ class LedgerHandlers:
             handle_period(message, work)
         elif isinstance(message, ChangePurchase):
             _change_purchase(message.change, work)
+        elif isinstance(message, AnswerVerification):
+            answer_verification(message, work)
         elif isinstance(message, Envelope):
             _handle_event(message.data, work)
 
@@ -135,6 +143,8 @@ def _needs_of_command(command: Command) -> Needs:
         return needs_of_period(command)
     if isinstance(command, ChangePurchase):
         return _needs_of_change(command.change)
+    if isinstance(command, AnswerVerification):
+        return needs_of_answer(command)
     raise TypeError(f"the ledger knows no {type(command).__name__}")
 
 
@@ -177,6 +187,8 @@ def _handle_event(event: Any, work: Work) -> None:
             _register(event, work)
         case gateway.UserReferrerChanged():
             work.put(USERS, event.user_id, User(referred_by=event.referred_by))
+        case gateway.LedgerVerificationRequested():
+            note_verification(event, work)
         case gateway.SettingsChanged():
             work.put(*SETTINGS, subscribers.settings(event))
         case _:

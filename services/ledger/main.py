@@ -14,6 +14,7 @@ from services.ledger.projections.holds import Holds
 from services.ledger.projections.lots import Lots
 from services.ledger.publishing import WALLET
 from services.ledger.sealing.schedule import seal_by_schedule
+from services.ledger.sealing.verifying import verify_on_request
 from services.ledger.settings import LedgerSettings
 
 
@@ -27,6 +28,11 @@ def build(settings: LedgerSettings) -> Service:
             OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())
         ),
         refused=RequestRefused,
-        tasks=(expire_due_lots, seal_by_schedule(settings), attest_by_schedule(settings)),
+        tasks=(
+            expire_due_lots,
+            seal_by_schedule(settings),
+            attest_by_schedule(settings),
+            verify_on_request,
+        ),
         floor=FLOOR,
     )

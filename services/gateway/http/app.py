@@ -20,6 +20,7 @@ from services.gateway.http import (
     events,
     github_hook,
     health,
+    ledger,
     logs,
     marks,
     me,
@@ -47,7 +48,7 @@ _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
     session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
-    stripe_hook, quotes, deployments, logs, requests, events, revenue, openapi, health,
+    stripe_hook, quotes, deployments, logs, requests, events, revenue, ledger, openapi, health,
 )  # fmt: skip
 
 

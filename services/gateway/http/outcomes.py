@@ -54,6 +54,7 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     from services.gateway.http.checkout import shown_checkout
     from services.gateway.http.credits import line_shown, lot_shown
     from services.gateway.http.deployments import created_deployment, shown_deployment
+    from services.gateway.http.ledger import shown_verification
     from services.gateway.http.modules import shown_module
     from services.gateway.http.syncs import shown_sync
 
@@ -70,6 +71,8 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
             return await line_shown(gateway, answer.resource_id)
         case "checkout":
             return await shown_checkout(gateway, asker, answer.resource_id)
+        case "verification":
+            return await shown_verification(gateway, answer.resource_id)
         case "sync":
             return await shown_sync(gateway, asker, answer.resource_id)
         case _:

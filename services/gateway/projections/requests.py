@@ -24,6 +24,7 @@ from contracts.ledger.v1 import (
     CreditsAdjusted,
     CreditsAwarded,
     CreditsPurchased,
+    LedgerVerified,
 )
 from runtime.projector import Change
 from runtime.store import Recorded
@@ -37,6 +38,7 @@ from services.gateway.events import (
     PurchaseAsked,
     RatingAsked,
     SyncAsked,
+    VerificationAsked,
 )
 from services.gateway.projections.statements import SqlProjection, Statement, id_in
 
@@ -99,6 +101,8 @@ def _asked(fact: Any) -> str | None:
             return "purchase"
         case CheckoutAsked():
             return "checkout"
+        case VerificationAsked():
+            return "verification"
         case _:
             return None
 
@@ -133,6 +137,8 @@ def _answer(change: Envelope[Any]) -> tuple[str, str] | None:
             return "checkout", checkout_id
         case CreditsAdjusted():
             return "adjustment", change.id
+        case LedgerVerified(request_id=request_id):
+            return "verification", request_id
         case SyncFinished(sync_id=sync_id):
             return "sync", sync_id
         case ModuleRated(deployment_id=deployment_id):

@@ -1,8 +1,8 @@
 """What the ledger has done by a process of its own: `python -m services.ledger.sealing …`.
 
-`seal` seals what is not sealed yet; `examine 2026-11` verifies everything and counts a month. What
-came of it is told as one line of JSON on standard output; exit status 3 says that another process
-is sealing, 1 that it could not be done, with the reason on standard error.
+`seal` seals what is not sealed yet; `verify` checks everything; `examine 2026-11` does that and
+counts a month. What came of it is told as one line of JSON on standard output; exit status 3 says
+that another process is sealing, 1 that it could not be done, with the reason on standard error.
 """
 
 import asyncio
@@ -17,7 +17,9 @@ from services.ledger.periods.rules import Month
 from services.ledger.sealing.manifest import ManifestError
 from services.ledger.sealing.schedule import ELSEWHERE
 from services.ledger.sealing.sealer import SealedElsewhereError, SealError, seal
-from services.ledger.sealing.setup import sealing_of
+from services.ledger.sealing.setup import checked_place, public_keys, sealing_of
+from services.ledger.sealing.verification import verify_all
+from services.ledger.sealing.verifying import Found
 from services.ledger.settings import LedgerSettings
 
 
@@ -28,6 +30,8 @@ def main() -> int:
         match sys.argv[1:]:
             case ["seal"]:
                 done = asyncio.run(_seal())
+            case ["verify"]:
+                done = asyncio.run(_verify())
             case ["examine", name]:
                 done = asyncio.run(examined(LedgerSettings(), Month.named(name)))
             case words:
@@ -45,6 +49,19 @@ def main() -> int:
 async def _seal() -> dict[str, int]:
     made = await seal(sealing_of(LedgerSettings()))
     return {"segments": len(made), "facts": sum(manifest.facts for manifest in made)}
+
+
+async def _verify() -> Found:
+    settings = LedgerSettings()
+    dsn = settings.postgres_dsn.get_secret_value()
+    result = await verify_all(dsn, checked_place(settings), public_keys(settings))
+    bad = result.first_bad
+    found = Found(result.events, result.head, result.segments, result.sealed)
+    if bad is None:
+        return found
+    return msgspec.structs.replace(
+        found, place=bad.place, stream=bad.stream, version=bad.version, problem=bad.problem
+    )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ TABLE = {
     "POST /api/credits/awards": "admin finance",
     "POST /api/credits/adjustments": "admin finance",
     "POST /api/credits/purchases": "admin finance",
+    "GET /api/ledger/events": "admin finance",
+    "POST /api/ledger/verify": "admin finance",
     "POST /api/credits/checkout": SIGNED_IN,
     "GET /api/credits/checkout/{checkout_id}": SIGNED_IN,
     "POST /api/hooks/stripe": ANYONE,

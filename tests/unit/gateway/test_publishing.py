@@ -40,6 +40,7 @@ from services.gateway.events import (
     UserReferrerChanged,
     UserRegistered,
     UserRolesChanged,
+    VerificationAsked,
 )
 from services.gateway.publishing import KINDS
 
@@ -87,6 +88,7 @@ REQUESTS: list[Any] = [
         credits_expire_at=None,
     ),
     AdjustmentAsked(expires_at=NOON, user_id="ada", credits=3, reason="by mistake"),
+    VerificationAsked(expires_at=NOON),
     PurchaseAsked(
         expires_at=NOON,
         user_id="ada",
