@@ -14,8 +14,8 @@ from contracts.ledger import v1
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.work import Command, DocumentKey, Needs, Work
+from services.ledger.lots import PLATFORM
 from services.ledger.sealing.child import run_child
-from services.ledger.subscribers import PLATFORM
 
 COLLECTION: Final = "verifications"
 LOOK_SECONDS: Final = 0.2
