@@ -8,13 +8,16 @@ import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runtime.ids import new_id
 from runtime.refusal import Refusal
+from runtime.store import GENESIS_HASH, FactRow, canonical_values, chain_hash
 from services.ledger.columns import arrays_of
 from services.ledger.commands import (
     AwardCredits,
@@ -28,12 +31,13 @@ from services.ledger.commands import (
 from services.ledger.decider import decide, evolve
 from services.ledger.events import Fact, Hold, HoldPlaced
 from services.ledger.knowledge import DeploymentHolds, KnownHold, Settings, Shares
+from services.ledger.sealing.sealer import SEGMENT_FACTS_MAX
+from services.ledger.sealing.segment import ROW_GROUP_FACTS
 from services.ledger.wallet import Wallet
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 TEMPLATES: Final = 200
 FACTS_OF_A_WALLET: Final = 100
-ROW_GROUP: Final = 131_072
 _SETTINGS: Final = Settings(version=3, shares=(Shares(START, 3000, 500),))
 _NOT_COPIED: Final = ("lot", "slices")
 
@@ -161,34 +165,59 @@ def table_of(wallets: list[Life]) -> pa.Table:
     return pa.table(raw | arrays_of(facts))
 
 
-def write(path: Path, facts: int) -> int:
-    """Write a segment's columns of about so many facts; return how many there are."""
+def rows_of(wallets: list[Life]) -> list[FactRow]:
+    """Return the wallets' facts as they are stored, chained, in the order of their streams."""
+    rows: list[FactRow] = []
+    for life in sorted(wallets, key=lambda life: life.user_id):
+        previous = GENESIS_HASH
+        for version, (at, fact) in enumerate(life.facts, 1):
+            stored: dict[str, Any] = {
+                "stream": f"wallet-{life.user_id}",
+                "version": version,
+                "id": new_id(),
+                "at": at,
+                "body": msgspec.json.encode(fact).decode(),
+                "actor": "bench",
+                "correlation_id": "bench",
+                "causation_id": None,
+            }
+            digest = chain_hash(canonical_values(**stored), previous)
+            rows.append(FactRow(**stored, previous_hash=previous, hash=digest))
+            previous = digest
+    return rows
+
+
+def write(folder: Path, facts: int) -> list[Path]:
+    """Write about so many facts as the columns of segments, and return these files, in order."""
     template = table_of(lives()).drop_columns(list(_NOT_COPIED))
+    copies_in_a_segment = max(1, SEGMENT_FACTS_MAX // template.num_rows)
     copies = max(1, facts // template.num_rows)
-    keys = template["hold_key"].to_numpy()
+    paths: list[Path] = []
+    for first in range(0, copies, copies_in_a_segment):
+        numbers = range(first, min(copies, first + copies_in_a_segment))
+        whole = pa.concat_tables([_copied(template, number) for number in numbers])
+        paths.append(folder / f"segment-{len(paths) + 1:09d}.parquet")
+        pq.write_table(whole, paths[-1], compression="zstd", row_group_size=ROW_GROUP_FACTS)
+    return paths
+
+
+def _copied(template: pa.Table, number: int) -> pa.Table:
+    """Return the template as the history of other wallets."""
     streams = template["stream"].combine_chunks().dictionary_encode()
-    names = streams.dictionary.to_pylist()
-    chance = np.random.default_rng(1)
-    with pq.ParquetWriter(path, template.schema, compression="zstd") as writer:
-        waiting: list[pa.Table] = []
-        for copy in range(copies):
-            renamed = [name.replace("wallet-", f"wallet-{copy:06}-") for name in names]
-            copied = template
-            for name, values in (
-                ("stream", renamed),
-                ("user_id", [name.removeprefix("wallet-") for name in renamed]),
-            ):
-                column = pa.DictionaryArray.from_arrays(streams.indices, pa.array(values)).cast(
-                    pa.string()
-                )
-                copied = copied.set_column(copied.schema.get_field_index(name), name, column)
-            mixed = np.where(keys == 0, 0, keys ^ chance.integers(1, 2**62))
-            place = copied.schema.get_field_index("hold_key")
-            field_of_keys = template.schema.field("hold_key")
-            waiting.append(copied.set_column(place, field_of_keys, pa.array(mixed)))
-            if sum(table.num_rows for table in waiting) >= 8 * ROW_GROUP or copy == copies - 1:
-                whole = pa.concat_tables(waiting).cast(template.schema)
-                writer.write_table(whole, row_group_size=ROW_GROUP)
-                waiting = []
-    written: int = copies * template.num_rows
-    return written
+    users = [name.removeprefix("wallet-") for name in streams.dictionary.to_pylist()]
+    users = [f"{number:06}-{user}" for user in users]
+    keys = template["hold_key"].to_numpy()
+    mask = random.Random(number).getrandbits(62)  # noqa: S311 - keys that differ, and no secret
+    columns = {
+        "stream": _named(streams, [f"wallet-{user}" for user in users]),
+        "user_id": _named(streams, users),
+        "hold_key": pa.array(np.where(keys == 0, 0, keys ^ mask)),
+    }
+    for name, column in columns.items():
+        place = template.schema.get_field_index(name)
+        template = template.set_column(place, template.schema.field(place), column)
+    return template
+
+
+def _named(codes: pa.DictionaryArray, names: list[str]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(codes.indices, pa.array(names)).cast(pa.string())
