@@ -81,7 +81,13 @@ REQUESTS: Final[dict[str, tuple[type[Event], ...]]] = {
         gateway_v1.RatingRequested,
         gateway_v1.FeatureRequested,
     ),
-    "deployer": (gateway_v1.DeploymentRequested, gateway_v1.DeploymentCancelRequested),
+    "deployer": (
+        gateway_v1.DeploymentRequested,
+        gateway_v1.DeploymentCancelRequested,
+        gateway_v1.DeploymentUpdateRequested,
+        gateway_v1.DeploymentDestroyRequested,
+        gateway_v1.DeploymentRetryRequested,
+    ),
     "ledger": (
         gateway_v1.AwardRequested,
         gateway_v1.AdjustmentRequested,

@@ -150,6 +150,10 @@ GrantKind = Literal[AwardKind, "award.bonus"]
 """Why credits were given: a bonus comes with a purchase and is never asked for."""
 Role = Literal["user", "partner", "agent", "finance", "support", "admin"]
 BuildAction = Literal["CREATE", "UPDATE", "DESTROY"]
+DeploymentStatus = Literal[
+    "QUEUED", "PROVISIONING", "SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT", "UPDATING",
+    "DESTROYING", "DESTROYED",
+]  # fmt: skip
 
 
 class Money(Value):

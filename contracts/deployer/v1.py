@@ -11,6 +11,7 @@ from contracts.types import (
     Amount,
     BuildAction,
     Ciphertext,
+    DeploymentStatus,
     Id,
     Instant,
     LongText,
@@ -54,7 +55,10 @@ class HoldRequested(DeploymentEvent):
 
 
 class DeploymentQueued(DeploymentEvent):
-    """The credits are held, and the build waits for a runner."""
+    """The credits are held, and a CREATE build waits for a runner.
+
+    Where a deployment is tried again, this comes again, with another build and another hold.
+    """
 
     fact: ClassVar[str] = "deployment_queued"
 
@@ -101,13 +105,53 @@ class DeploymentProvisioning(BuildEvent):
     executor: ShortText
 
 
+class DeploymentUpdating(BuildEvent):
+    """An UPDATE build waits for a runner. It costs nothing.
+
+    The deployment has this version and these variables from when the build succeeds, or has
+    changed the state.
+    """
+
+    fact: ClassVar[str] = "deployment_updating"
+
+    module_id: Id
+    module_name: ShortText
+    module_version: Ordinal
+    variables: Ciphertext
+
+
+class DeploymentDestroying(BuildEvent):
+    """A DESTROY build waits for a runner. It costs nothing, and gives nothing back."""
+
+    fact: ClassVar[str] = "deployment_destroying"
+
+
 class DeploymentSucceeded(BuildEvent):
-    """The build ended well. `outputs` is an encrypted object: name → {value, type, sensitive}."""
+    """The build ended well. `outputs` is an encrypted object: name → {value, type, sensitive}.
+
+    A module without resources leaves a deployment that owns none.
+    """
 
     fact: ClassVar[str] = "deployment_succeeded"
 
     hold_id: Id | None
     outputs: Ciphertext
+    owns_resources: bool = True
+
+
+class DeploymentDestroyed(BuildEvent):
+    """The state is empty: all that the deployment owned is gone."""
+
+    fact: ClassVar[str] = "deployment_destroyed"
+
+
+class DeploymentErased(DeploymentEvent):
+    """The retention time is over: drop all that is kept of the deployment, but for counts.
+
+    The key to its variables and outputs is destroyed. Of the ledger nothing is erased.
+    """
+
+    fact: ClassVar[str] = "deployment_erased"
 
 
 class BuildError(Value):
@@ -118,34 +162,42 @@ class BuildError(Value):
     platform_fault: bool
 
 
-class DeploymentFailed(BuildEvent):
-    """The build ended badly; `owns_resources` tells that the state is not empty."""
+class UnsuccessfulEvent(BuildEvent):
+    """The base of a build's end that is no success.
+
+    `owns_resources` tells that the state is not empty, `state_changed` that this build changed it.
+    `deployment_status` is what the deployment is from now on where that is not what the message is
+    called: a live one whose update or destroy failed is still `SUCCESS`.
+    """
+
+    hold_id: Id | None
+    owns_resources: bool
+    state_changed: bool = False
+    deployment_status: DeploymentStatus | None = None
+
+
+class DeploymentFailed(UnsuccessfulEvent):
+    """The build ended badly."""
 
     fact: ClassVar[str] = "deployment_failed"
 
-    hold_id: Id | None
     error: BuildError
-    owns_resources: bool
 
 
-class DeploymentCancelled(BuildEvent):
+class DeploymentCancelled(UnsuccessfulEvent):
     """The build was cancelled, while it waited or while it ran."""
 
     fact: ClassVar[str] = "deployment_cancelled"
 
-    hold_id: Id | None
     cancelled_by: Id
-    owns_resources: bool
 
 
-class DeploymentTimedOut(BuildEvent):
+class DeploymentTimedOut(UnsuccessfulEvent):
     """The build took longer than it may."""
 
     fact: ClassVar[str] = "deployment_timed_out"
 
-    hold_id: Id | None
     limit_seconds: Ordinal
-    owns_resources: bool
 
 
 class RequestRefused(events.RequestRefused):

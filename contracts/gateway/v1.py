@@ -166,6 +166,38 @@ class DeploymentCancelRequested(Request):
     deployment_id: Id
 
 
+class DeploymentUpdateRequested(Request):
+    """Somebody who may wants a deployment to have other variables, another version, or both.
+
+    `variables` are encrypted under the deployment's data key. A sensitive one that is left out,
+    or holds what stands in the place of its value in an answer, keeps its value.
+    """
+
+    fact: ClassVar[str] = "deployment_update_requested"
+
+    deployment_id: Id
+    module_id: Id
+    module_version: Ordinal
+    variables: Ciphertext
+
+
+class DeploymentDestroyRequested(Request):
+    """Somebody who may wants all that a deployment owns destroyed."""
+
+    fact: ClassVar[str] = "deployment_destroy_requested"
+
+    deployment_id: Id
+
+
+class DeploymentRetryRequested(Request):
+    """Somebody who may wants the build that ended last, and not well, tried again."""
+
+    fact: ClassVar[str] = "deployment_retry_requested"
+
+    deployment_id: Id
+    module_id: Id
+
+
 class SyncRequested(Request):
     """The platform's repository, or a partner's, should be read.
 

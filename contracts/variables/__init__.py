@@ -5,7 +5,12 @@ checker. It is pure, bounded, and as strict as Terraform or laxer, except that i
 a string where a number is wanted is refused.
 """
 
+from typing import Final
+
 from contracts.variables.checking import check_variables, effective_values
 from contracts.variables.nearest import known_as, nearest
 
-__all__ = ["check_variables", "effective_values", "known_as", "nearest"]
+MASK: Final = "(sensitive value)"
+"""What stands in the place of a sensitive value in an answer; sent back, it means that value."""
+
+__all__ = ["MASK", "check_variables", "effective_values", "known_as", "nearest"]

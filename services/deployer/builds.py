@@ -27,6 +27,7 @@ class Lease:
     attempt: int
     holder: Holder
     running: bool
+    action: Literal["CREATE", "UPDATE", "DESTROY"]
     cancel_requested: bool
     archive_digest: str
     archive_folder: str
@@ -52,7 +53,8 @@ async def lease_of(database: Database, build_id: str, token: str) -> Lease | Non
     row = await database.fetchrow(
         """select l.build_id, l.deployment_id, b.user_id, l.attempt,
                   case when l.token_hash = $2 then 'runner' else 'terraform' end as holder,
-                  b.status = 'RUNNING' and b.attempt = l.attempt as running, b.cancel_requested,
+                  b.status = 'RUNNING' and b.attempt = l.attempt as running, b.action,
+                  b.cancel_requested,
                   b.archive_digest, b.archive_folder, b.variables, b.sensitive
            from leases l join builds b using (build_id)
            where l.build_id = $1 and (l.token_hash = $2 or l.state_token_hash = $2)""",

@@ -31,7 +31,7 @@ from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from runtime.sealing import DataKey, SealingError
-from services.deployer import builds, decider, states
+from services.deployer import builds, commands, states
 from services.deployer.builds import Lease
 from services.deployer.handlers import ACTOR, EndBuild
 from services.deployer.keys import KeyErasedError, data_key
@@ -120,6 +120,7 @@ class BuildsApi:
         key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
         variables = key.decrypt_json(lease.variables)
         job = Job(
+            action=lease.action,
             program=self._settings.terraform,
             archive_digest=lease.archive_digest,
             archive_folder=lease.archive_folder,
@@ -183,11 +184,11 @@ class BuildsApi:
             report = msgspec.json.decode(await request.read(), type=Report)
         except (ValueError, RecursionError) as error:
             return web.json_response({"error": repr(error)}, status=400)
-        end = decider.End(
+        end = commands.End(
             build_id=lease.build_id,
             attempt=lease.attempt,
             ending=await self._ending(lease, report),
-            owns_resources=await states.owns_resources(self._running.pool, lease.deployment_id),
+            **await states.standing(self._running.pool, lease.deployment_id, lease.build_id),
         )
         command = EndBuild(actor=ACTOR, deployment_id=lease.deployment_id, end=end)
         try:
@@ -196,17 +197,17 @@ class BuildsApi:
             return _stale()
         return web.json_response({})
 
-    async def _ending(self, lease: Lease, report: Report) -> decider.Ending:
+    async def _ending(self, lease: Lease, report: Report) -> commands.Ending:
         match report.status:
             case "SUCCESS":
                 key = await data_key(self._running.pool, self._master_key, lease.deployment_id)
-                return decider.Succeed(outputs=key.encrypt_json(report.outputs))
+                return commands.Succeed(outputs=key.encrypt_json(report.outputs))
             case "CANCELLED" if lease.cancel_requested:
-                return decider.Stopped()
+                return commands.Stopped()
             case "TIMED_OUT":
-                return decider.TimeOut(limit_seconds=self._settings.build_seconds_max)
+                return commands.TimeOut(limit_seconds=self._settings.build_seconds_max)
             case "FAILED" | "CANCELLED":
-                return decider.Fail(
+                return commands.Fail(
                     code=report.code if _CODE.fullmatch(report.code) else "BUILD_FAILED",
                     message=_sendable(report.message[:ERROR_LENGTH_MAX]),
                     platform_fault=report.platform_fault,

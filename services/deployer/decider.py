@@ -1,18 +1,39 @@
 """The life of a deployment, pure: which step may follow which, and what is ignored or refused.
 
-`NEW` → `REQUESTED` → `QUEUED` → `PROVISIONING` → `SUCCESS` | `FAILED` | `CANCELLED` | `TIMED_OUT`,
-or `REFUSED`. What ended never changes: a late or repeated report is refused as stale.
+A deployment begins with a hold: `NEW` → `REQUESTED` → `QUEUED` → `PROVISIONING` → `SUCCESS` |
+`FAILED` | `CANCELLED` | `TIMED_OUT`, or `REFUSED`. Of the four, the last three may be retried, for
+another hold. A `SUCCESS` may be updated (`UPDATING`), and any of the four destroyed (`DESTROYING` →
+`DESTROYED`), both for nothing. An update or a destroy that does not succeed leaves the deployment
+as it was, and may be retried too. What rests and owns nothing may be `ERASED`.
 
-A build is begun at most once. Only where no runner has come for it, which whoever commands
-`Reassign` must know, may it be given to another, and then under a new attempt.
+At most one build is open at a time. What has ended never changes: a late or repeated report is
+refused as stale. A build is begun at most once. Only where no runner has come for it, which whoever
+commands `Reassign` must know, may it be given to another, and then under a new attempt.
 """
 
-from dataclasses import dataclass
-from typing import TypedDict, assert_never
+from typing import Final, TypedDict, assert_never
 
 import msgspec
 
 from runtime.refusal import Refusal
+from services.deployer.commands import (
+    Cancel,
+    DeploymentCommand,
+    Destroy,
+    End,
+    Erase,
+    Fail,
+    Queue,
+    Reassign,
+    Refuse,
+    Request,
+    Retry,
+    Start,
+    Stopped,
+    Succeed,
+    TimeOut,
+    Update,
+)
 from services.deployer.events import (
     Action,
     Build,
@@ -26,110 +47,27 @@ from services.deployer.events import (
     BuildTimedOut,
     CancelRequested,
     Deployment,
+    DeploymentErased,
     DeploymentFact,
     DeploymentRefused,
+    DestroyQueued,
     HoldRequested,
-    Problem,
+    Inputs,
+    RetryRefused,
+    Status,
+    UpdateQueued,
 )
 
+NOWHERE: Final = frozenset({"NEW", "REFUSED", "ERASED"})
+"""Statuses of what nobody may know of."""
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """Ask for a hold: the request was found valid."""
-
-    accepted: HoldRequested
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refuse:
-    """Turn a request down."""
-
-    user_id: str
-    code: str
-    detail: str
-    required: int | None = None
-    available: int | None = None
-    errors: tuple[Problem, ...] = ()
+RESTING: Final = frozenset({"SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT"})
+"""Statuses of what has been built, well or not, and is neither gone nor being changed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Queue:
-    """The hold stands: the build may wait for a runner."""
-
-    hold_id: str
-    credit_cost: int
-    awarded_part: int
-    purchased_part: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """Give the build to a runner, as its first attempt."""
-
-    build_id: str
-    executor: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reassign:
-    """Give the build to another runner, since the one of this attempt never came for it."""
-
-    build_id: str
-    attempt: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cancel:
-    """Somebody who may wants the build stopped."""
-
-    requested_by: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Succeed:
-    """The runner reports success."""
-
-    outputs: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fail:
-    """The build failed: by the module, or (`platform_fault`) by ours."""
-
-    code: str
-    message: str
-    platform_fault: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stopped:
-    """The runner stopped the build because it was told to."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeOut:
-    """The runner stopped the build because it took too long."""
-
-    limit_seconds: int
-
-
-Ending = Succeed | Fail | Stopped | TimeOut
-
-
-@dataclass(frozen=True, kw_only=True)
-class End:
-    """End a build's attempt; `owns_resources` tells that its state is not empty."""
-
-    build_id: str
-    attempt: int
-    ending: Ending
-    owns_resources: bool
-
-
-DeploymentCommand = Request | Refuse | Queue | Start | Reassign | Cancel | End
-
-
-def decide(command: DeploymentCommand, deployment: Deployment) -> list[DeploymentFact]:
+def decide(  # noqa: PLR0911 - one return for each command
+    command: DeploymentCommand, deployment: Deployment
+) -> list[DeploymentFact]:
     """Return the facts that a command brings; `Refusal` where it cannot be.
 
     No rule here depends on the time.
@@ -141,6 +79,12 @@ def decide(command: DeploymentCommand, deployment: Deployment) -> list[Deploymen
             return _refuse(command, deployment)
         case Queue():
             return _queue(command, deployment)
+        case Update():
+            return _update(command, deployment)
+        case Destroy():
+            return _destroy(deployment)
+        case Retry():
+            return _retry(command, deployment)
         case Start():
             return _start(command, deployment)
         case Reassign():
@@ -149,13 +93,23 @@ def decide(command: DeploymentCommand, deployment: Deployment) -> list[Deploymen
             return _cancel(command, deployment)
         case End():
             return [_end(command, deployment)]
+        case Erase():
+            return _erase(command, deployment)
         case _:
             assert_never(command)
 
 
+# What is asked for.
+
+
 def _refuse(command: Refuse, deployment: Deployment) -> list[DeploymentFact]:
+    request = deployment.request
     if deployment.status not in {"NEW", "REQUESTED"}:
         return []
+    if command.hold_id is not None and (request is None or request.hold_id != command.hold_id):
+        return []
+    if deployment.resting != "NEW":
+        return [RetryRefused(user_id=command.user_id, code=command.code)]
     refused = DeploymentRefused(
         user_id=command.user_id,
         code=command.code,
@@ -184,14 +138,90 @@ def _queue(command: Queue, deployment: Deployment) -> list[DeploymentFact]:
     return [queued]
 
 
+def check_updatable(deployment: Deployment) -> None:
+    """Refuse an update of what has not been built, or is being changed."""
+    _check(deployment, frozenset({"SUCCESS"}), "be updated")
+
+
+def _update(command: Update, deployment: Deployment) -> list[DeploymentFact]:
+    check_updatable(deployment)
+    return [_update_queued(deployment, command.inputs)]
+
+
+def _update_queued(deployment: Deployment, inputs: Inputs) -> UpdateQueued:
+    request = _request(deployment)
+    return UpdateQueued(**_next(deployment, "UPDATE"), module_id=request.module_id, inputs=inputs)
+
+
+def _destroy(deployment: Deployment) -> list[DeploymentFact]:
+    """Queue the build; what owns nothing is destroyed at once, without Terraform."""
+    _check(deployment, RESTING, "be destroyed")
+    queued = DestroyQueued(**_next(deployment, "DESTROY"), inputs=_made_of(deployment))
+    if deployment.owns_resources:
+        return [queued]
+    destroyed = BuildSucceeded(
+        **_next(deployment, "DESTROY"), attempt=0, outputs="", owns_resources=False
+    )
+    return [queued, destroyed]
+
+
+def _retry(command: Retry, deployment: Deployment) -> list[DeploymentFact]:
+    _check(deployment, RESTING, "be retried")
+    build, action = deployment.build, retried(deployment)
+    if build is None or action is None:
+        raise _illegal(deployment, "there is no build to retry: the last one succeeded")
+    if action == "UPDATE":
+        return [_update_queued(deployment, build.inputs)]
+    if action == "DESTROY":
+        return _destroy(deployment)
+    ids = _next(deployment, "CREATE")
+    again = msgspec.structs.replace(
+        _request(deployment),
+        build_id=ids["build_id"],
+        hold_id=f"hold-{deployment.deployment_id}-{deployment.builds + 1}",
+        requested_at=command.requested_at,
+        expires_at=command.expires_at,
+    )
+    return [again]
+
+
+def retried(deployment: Deployment) -> Action | None:
+    """Return what kind of build a retry would be; nothing where the last one succeeded."""
+    build = deployment.build
+    return None if build is None or build.phase != "UNSUCCESSFUL" else build.action
+
+
+def _check(deployment: Deployment, allowed: frozenset[str], what: str) -> None:
+    """Refuse what is not possible in the present status, saying which one that is."""
+    _check_known(deployment)
+    if deployment.status not in allowed:
+        raise _illegal(deployment, f"a deployment that is {_shown(deployment)} cannot {what}")
+
+
+def _check_known(deployment: Deployment) -> None:
+    if deployment.status in NOWHERE:
+        raise Refusal("UNKNOWN_DEPLOYMENT", "there is no such deployment")
+
+
+def _illegal(deployment: Deployment, detail: str) -> Refusal:
+    return Refusal("ILLEGAL_TRANSITION", detail, status=_shown(deployment))
+
+
+def _shown(deployment: Deployment) -> Status:
+    """Return the status as others know it: of a retry that waits for its hold they know nothing."""
+    waits = deployment.status == "REQUESTED" and deployment.resting != "NEW"
+    return deployment.resting if waits else deployment.status
+
+
+# What becomes of builds.
+
+
 def _start(command: Start, deployment: Deployment) -> list[DeploymentFact]:
     build = deployment.build
-    if deployment.status != "QUEUED" or build is None or build.build_id != command.build_id:
-        raise Refusal("ILLEGAL_TRANSITION", "only a queued build starts", status=deployment.status)
+    if build is None or build.phase != "QUEUED" or build.build_id != command.build_id:
+        raise _illegal(deployment, "only a queued build starts")
     started = BuildStarted(
-        **_of(deployment, build),
-        attempt=build.attempt + 1,
-        executor=command.executor,
+        **_of(deployment, build), attempt=build.attempt + 1, executor=command.executor
     )
     return [started]
 
@@ -199,27 +229,24 @@ def _start(command: Start, deployment: Deployment) -> list[DeploymentFact]:
 def _reassign(command: Reassign, deployment: Deployment) -> list[DeploymentFact]:
     build = _current(deployment, command.build_id, command.attempt)
     if build.cancel_requested_by is not None:
-        raise Refusal("ILLEGAL_TRANSITION", "a build that is to be cancelled is not begun anew")
+        raise _illegal(deployment, "a build that is to be cancelled is not begun anew")
     return [BuildReassigned(**_of(deployment, build), attempt=build.attempt + 1)]
 
 
 def _cancel(command: Cancel, deployment: Deployment) -> list[DeploymentFact]:
     """End a waiting build at once; have a running one stopped."""
+    _check_known(deployment)
     build = deployment.build
-    if deployment.status == "NEW":
-        raise Refusal("UNKNOWN_DEPLOYMENT", "there is no such deployment")
-    if build is None or deployment.status not in {"QUEUED", "PROVISIONING"}:
-        raise Refusal(
-            "ILLEGAL_TRANSITION",
-            f"a deployment that is {deployment.status} cannot be cancelled",
-            status=deployment.status,
-        )
-    if deployment.status == "QUEUED":
+    if build is None or build.phase not in {"QUEUED", "RUNNING"}:
+        raise _illegal(deployment, f"a deployment that is {_shown(deployment)} cannot be cancelled")
+    if build.phase == "QUEUED":
         cancelled = BuildCancelled(
             **_of(deployment, build),
             attempt=build.attempt,
             cancelled_by=command.requested_by,
-            owns_resources=False,
+            owns_resources=deployment.owns_resources,
+            state_changed=False,
+            status=_after(deployment, build, "CANCELLED"),
         )
         return [cancelled]
     if build.cancel_requested_by is not None:
@@ -229,10 +256,12 @@ def _cancel(command: Cancel, deployment: Deployment) -> list[DeploymentFact]:
 
 def _end(command: End, deployment: Deployment) -> BuildEnd:
     build = _current(deployment, command.build_id, command.attempt)
-    attempt, owns = build.attempt, command.owns_resources
-    match command.ending:
+    attempt, owns, changed = build.attempt, command.owns_resources, command.state_changed
+    match _honest(command, build):
         case Succeed(outputs=outputs):
-            return BuildSucceeded(**_of(deployment, build), attempt=attempt, outputs=outputs)
+            return BuildSucceeded(
+                **_of(deployment, build), attempt=attempt, outputs=outputs, owns_resources=owns
+            )
         case Fail() as failure:
             return BuildFailed(
                 **_of(deployment, build),
@@ -241,6 +270,8 @@ def _end(command: End, deployment: Deployment) -> BuildEnd:
                 message=failure.message,
                 platform_fault=failure.platform_fault,
                 owns_resources=owns,
+                state_changed=changed,
+                status=_after(deployment, build, "FAILED"),
             )
         case Stopped():
             return BuildCancelled(
@@ -248,6 +279,8 @@ def _end(command: End, deployment: Deployment) -> BuildEnd:
                 attempt=attempt,
                 cancelled_by=build.cancel_requested_by or "tollgate",
                 owns_resources=owns,
+                state_changed=changed,
+                status=_after(deployment, build, "CANCELLED"),
             )
         case TimeOut(limit_seconds=limit):
             return BuildTimedOut(
@@ -255,9 +288,31 @@ def _end(command: End, deployment: Deployment) -> BuildEnd:
                 attempt=attempt,
                 limit_seconds=limit,
                 owns_resources=owns,
+                state_changed=changed,
+                status=_after(deployment, build, "TIMED_OUT"),
             )
-        case _:
-            assert_never(command.ending)
+        case _ as other:
+            assert_never(other)
+
+
+def _honest(command: End, build: Build) -> Succeed | Fail | Stopped | TimeOut:
+    """Return how the build ended: to destroy is to leave nothing, whatever Terraform says."""
+    if build.action == "DESTROY" and isinstance(command.ending, Succeed) and command.owns_resources:
+        left = "the destroy ended well, and yet there are resources in the state"
+        return Fail(code="RESOURCES_LEFT", message=left, platform_fault=False)
+    return command.ending
+
+
+def _after(deployment: Deployment, build: Build, ended: Status) -> Status:
+    """Return what the deployment is after a build that was no success."""
+    return ended if build.action == "CREATE" else deployment.resting
+
+
+def _erase(command: Erase, deployment: Deployment) -> list[DeploymentFact]:
+    rests = deployment.status in RESTING | {"DESTROYED", "REFUSED"}
+    if not rests or deployment.owns_resources or deployment.builds != command.builds:
+        raise _illegal(deployment, "only what rests and owns nothing is erased")
+    return [DeploymentErased(user_id=_request(deployment).user_id)]
 
 
 def _current(deployment: Deployment, build_id: str, attempt: int) -> Build:
@@ -265,10 +320,10 @@ def _current(deployment: Deployment, build_id: str, attempt: int) -> Build:
     build = deployment.build
     if (
         build is None
-        or deployment.status != "PROVISIONING"
+        or build.phase != "RUNNING"
         or (build.build_id, build.attempt) != (build_id, attempt)
     ):
-        raise Refusal("STALE_REPORT", "this attempt has ended", status=deployment.status)
+        raise Refusal("STALE_REPORT", "this attempt has ended", status=_shown(deployment))
     return build
 
 
@@ -280,53 +335,31 @@ class _BuildFields(TypedDict):
 
 
 def _of(deployment: Deployment, build: Build) -> _BuildFields:
-    """Return what every fact of the build says."""
-    request = deployment.request
-    if request is None:
-        raise LookupError(f"deployment {deployment.deployment_id} has a build but no request")
+    """Return what every fact of the build says; only a CREATE has a hold."""
+    request = _request(deployment)
     return {
         "build_id": build.build_id,
         "action": build.action,
         "user_id": request.user_id,
-        "hold_id": request.hold_id,
+        "hold_id": request.hold_id if build.action == "CREATE" else None,
     }
 
 
-def evolve(deployment: Deployment, fact: DeploymentFact) -> Deployment:
-    """Return the deployment after a fact."""
-    match fact:
-        case HoldRequested():
-            return msgspec.structs.replace(deployment, status="REQUESTED", request=fact)
-        case DeploymentRefused():
-            return msgspec.structs.replace(deployment, status="REFUSED")
-        case BuildQueued():
-            build = Build(build_id=fact.build_id, action=fact.action)
-            return msgspec.structs.replace(deployment, status="QUEUED", build=build)
-        case BuildStarted():
-            started = Build(build_id=fact.build_id, action=fact.action, attempt=fact.attempt)
-            return msgspec.structs.replace(deployment, status="PROVISIONING", build=started)
-        case BuildReassigned():
-            return _with_build(deployment, attempt=fact.attempt)
-        case CancelRequested():
-            return _with_build(deployment, cancel_requested_by=fact.requested_by)
-        case BuildSucceeded():
-            return msgspec.structs.replace(deployment, status="SUCCESS")
-        case BuildFailed():
-            return msgspec.structs.replace(deployment, status="FAILED")
-        case BuildCancelled():
-            return msgspec.structs.replace(deployment, status="CANCELLED")
-        case BuildTimedOut():
-            return msgspec.structs.replace(deployment, status="TIMED_OUT")
-        case _:
-            assert_never(fact)
+def _next(deployment: Deployment, action: Action) -> _BuildFields:
+    """Return what every fact of the next build says, where that needs no hold."""
+    return {
+        "build_id": f"build-{deployment.deployment_id}-{deployment.builds + 1}",
+        "action": action,
+        "user_id": _request(deployment).user_id,
+        "hold_id": None,
+    }
 
 
-def _with_build(deployment: Deployment, **changes: int | str) -> Deployment:
-    build = deployment.build
-    changed = None if build is None else msgspec.structs.replace(build, **changes)
-    return msgspec.structs.replace(deployment, build=changed)
+def _request(deployment: Deployment) -> HoldRequested:
+    if deployment.request is None:
+        raise LookupError(f"deployment {deployment.deployment_id} was never asked for")
+    return deployment.request
 
 
-def initial(stream: str) -> Deployment:
-    """Return the deployment that nobody has asked for yet."""
-    return Deployment(deployment_id=stream.partition("-")[2])
+def _made_of(deployment: Deployment) -> Inputs:
+    return deployment.inputs or _request(deployment).inputs

@@ -8,11 +8,12 @@ from typing import Literal
 
 import msgspec
 
-Action = Literal["CREATE"]
+Action = Literal["CREATE", "UPDATE", "DESTROY"]
 Status = Literal[
     "NEW", "REQUESTED", "REFUSED", "QUEUED", "PROVISIONING", "SUCCESS", "FAILED", "CANCELLED",
-    "TIMED_OUT",
+    "TIMED_OUT", "UPDATING", "DESTROYING", "DESTROYED", "ERASED",
 ]  # fmt: skip
+Phase = Literal["QUEUED", "RUNNING", "SUCCEEDED", "UNSUCCESSFUL"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,27 +40,33 @@ class Source(Value, frozen=True, kw_only=True):
     commit: str
 
 
-class HoldRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="hold_requested"):
-    """A deployment was asked for and is valid; the ledger is asked to hold its price.
+class Inputs(Value, frozen=True, kw_only=True):
+    """What a build is made of: a version of the module, and values for its variables.
 
     `variables` are those that were given, `terraform_variables` what Terraform gets: these and the
     module's defaults. Both are ciphertext.
     """
 
-    user_id: str
-    build_id: str
-    hold_id: str
-    module_id: str
     module_name: str
     module_version: int
-    partner_id: str | None
-    project: str | None
-    list_price: int
-    premium: bool
     source: Source
     variables: str
     terraform_variables: str
     sensitive: tuple[str, ...]
+
+
+class HoldRequested(Value, frozen=True, kw_only=True, tag_field="fact", tag="hold_requested"):
+    """A CREATE build was asked for and is valid; the ledger is asked to hold its price."""
+
+    user_id: str
+    build_id: str
+    hold_id: str
+    module_id: str
+    partner_id: str | None
+    project: str | None
+    list_price: int
+    premium: bool
+    inputs: Inputs
     requested_at: datetime
     expires_at: datetime
 
@@ -77,6 +84,13 @@ class DeploymentRefused(
     errors: tuple[Problem, ...] = ()
 
 
+class RetryRefused(Value, frozen=True, kw_only=True, tag_field="fact", tag="retry_refused"):
+    """No credits are held to try again: the deployment stays as it was."""
+
+    user_id: str
+    code: str
+
+
 class BuildFact(Value, frozen=True, kw_only=True):
     """What every fact of a build says: whose it is, and which hold pays for it."""
 
@@ -87,12 +101,25 @@ class BuildFact(Value, frozen=True, kw_only=True):
 
 
 class BuildQueued(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_queued"):
-    """The credits are held, and the build waits for a runner."""
+    """The credits are held, and the CREATE build waits for a runner."""
 
     request: HoldRequested
     credit_cost: int
     awarded_part: int
     purchased_part: int
+
+
+class UpdateQueued(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="update_queued"):
+    """An UPDATE build waits for a runner."""
+
+    module_id: str
+    inputs: Inputs
+
+
+class DestroyQueued(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="destroy_queued"):
+    """A DESTROY build waits for a runner; its inputs are what the resources were made of."""
+
+    inputs: Inputs
 
 
 class BuildStarted(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_started"):
@@ -122,39 +149,60 @@ class BuildSucceeded(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag
 
     attempt: int
     outputs: str
+    owns_resources: bool
 
 
-class BuildFailed(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_failed"):
-    """The build ended badly."""
+class Unsuccessful(BuildFact, frozen=True, kw_only=True):
+    """What every end says that is no success.
+
+    `owns_resources` tells that the state is not empty, `state_changed` that this build changed it,
+    `status` what the deployment is from now on.
+    """
 
     attempt: int
+    owns_resources: bool
+    state_changed: bool
+    status: Status
+
+
+class BuildFailed(Unsuccessful, frozen=True, kw_only=True, tag_field="fact", tag="build_failed"):
+    """The build ended badly."""
+
     code: str
     message: str
     platform_fault: bool
-    owns_resources: bool
 
 
-class BuildCancelled(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_cancelled"):
+class BuildCancelled(
+    Unsuccessful, frozen=True, kw_only=True, tag_field="fact", tag="build_cancelled"
+):
     """The build was cancelled, waiting or running."""
 
-    attempt: int
     cancelled_by: str
-    owns_resources: bool
 
 
-class BuildTimedOut(BuildFact, frozen=True, kw_only=True, tag_field="fact", tag="build_timed_out"):
+class BuildTimedOut(
+    Unsuccessful, frozen=True, kw_only=True, tag_field="fact", tag="build_timed_out"
+):
     """The build took longer than it may."""
 
-    attempt: int
     limit_seconds: int
-    owns_resources: bool
+
+
+class DeploymentErased(Value, frozen=True, kw_only=True, tag_field="fact", tag="deployment_erased"):
+    """The retention time is over; the key to what was encrypted is destroyed with this."""
+
+    user_id: str
 
 
 BuildEnd = BuildSucceeded | BuildFailed | BuildCancelled | BuildTimedOut
 DeploymentFact = (
     HoldRequested
     | DeploymentRefused
+    | RetryRefused
     | BuildQueued
+    | UpdateQueued
+    | DestroyQueued
     | BuildStarted
     | BuildReassigned
     | CancelRequested
@@ -162,6 +210,7 @@ DeploymentFact = (
     | BuildFailed
     | BuildCancelled
     | BuildTimedOut
+    | DeploymentErased
 )
 
 
@@ -169,15 +218,26 @@ class Build(Value, frozen=True, kw_only=True):
     """The deployment's newest build. `attempt` is 0 until a runner has it."""
 
     build_id: str
-    action: Action = "CREATE"
+    action: Action
+    inputs: Inputs
+    phase: Phase = "QUEUED"
     attempt: int = 0
     cancel_requested_by: str | None = None
 
 
 class Deployment(Value, frozen=True, kw_only=True):
-    """A deployment as it stands; `NEW` until somebody asks for it."""
+    """A deployment as it stands; `NEW` until somebody asks for it.
+
+    `resting` is the status that it has, or falls back to, while no build is open. `request` is the
+    newest one for a hold. `inputs` are what its resources were made of. `builds` counts every build
+    that was asked for: the next one's number follows it.
+    """
 
     deployment_id: str
     status: Status = "NEW"
+    resting: Status = "NEW"
     request: HoldRequested | None = None
+    inputs: Inputs | None = None
     build: Build | None = None
+    builds: int = 0
+    owns_resources: bool = False

@@ -2,20 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import asyncpg
 import msgspec
 
 from contracts.catalog import v1 as catalog
 from contracts.envelope import Envelope
+from contracts.events import Problem
 from contracts.gateway import v1 as gateway
 from contracts.ledger import v1 as ledger
 from runtime.refusal import Refusal
 from runtime.sealing import DataKey, SealingError
 from runtime.work import Command, Message, Needs, Work
-from services.deployer import decider, subscribers
+from services.deployer import commands, decider, subscribers
 from services.deployer.builds import LeaseTokens, close_log, give_lease
-from services.deployer.events import BuildCancelled
+from services.deployer.events import (
+    BuildCancelled,
+    BuildSucceeded,
+    Deployment,
+    DeploymentFact,
+    RetryRefused,
+)
 from services.deployer.knowledge import (
     DATA_KEY,
     MODULE,
@@ -28,6 +36,14 @@ from services.deployer.knowledge import (
 from services.deployer.knowledge import DataKey as KeptDataKey
 
 ACTOR = "deployer"
+
+Change = (
+    gateway.DeploymentCancelRequested
+    | gateway.DeploymentUpdateRequested
+    | gateway.DeploymentDestroyRequested
+    | gateway.DeploymentRetryRequested
+)
+"""What may be asked of a deployment that is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +71,7 @@ class EndBuild(Command):
     """End a build's attempt."""
 
     deployment_id: str
-    end: decider.End
+    end: commands.End
 
 
 class DeployerHandlers:
@@ -77,7 +93,25 @@ class DeployerHandlers:
                     (deployment_stream(request.deployment_id),),
                     ((MODULE, request.module_id), (MODULE_VERSION, version)),
                 )
-            case Envelope(data=gateway.DeploymentCancelRequested() as request):
+            case Envelope(data=gateway.DeploymentUpdateRequested() as request):
+                version = version_key(request.module_id, request.module_version)
+                return Needs(
+                    (deployment_stream(request.deployment_id),),
+                    (
+                        (MODULE, request.module_id),
+                        (MODULE_VERSION, version),
+                        (DATA_KEY, request.deployment_id),
+                    ),
+                )
+            case Envelope(data=gateway.DeploymentRetryRequested() as request):
+                return Needs(
+                    (deployment_stream(request.deployment_id),), ((MODULE, request.module_id),)
+                )
+            case Envelope(
+                data=(
+                    gateway.DeploymentCancelRequested() | gateway.DeploymentDestroyRequested()
+                ) as request
+            ):
                 return Needs((deployment_stream(request.deployment_id),))
             case Envelope(data=ledger.HoldPlaced() as event):
                 return Needs((deployment_stream(event.hold.deployment_id),))
@@ -92,21 +126,28 @@ class DeployerHandlers:
         """Carry the message out on its deployment."""
         match message:
             case ClaimBuild():
-                start = decider.Start(build_id=message.build_id, executor=message.executor)
+                start = commands.Start(build_id=message.build_id, executor=message.executor)
                 _give(message, start, work)
             case ReassignBuild():
-                again = decider.Reassign(build_id=message.build_id, attempt=message.attempt)
+                again = commands.Reassign(build_id=message.build_id, attempt=message.attempt)
                 _give(message, again, work)
             case EndBuild():
                 self._end(message, work)
             case Envelope(data=gateway.DeploymentRequested() as request):
                 self._request(request, work)
-            case Envelope(data=gateway.DeploymentCancelRequested() as request):
-                self._cancel(request, work)
+            case Envelope(
+                data=(
+                    gateway.DeploymentCancelRequested()
+                    | gateway.DeploymentUpdateRequested()
+                    | gateway.DeploymentDestroyRequested()
+                    | gateway.DeploymentRetryRequested()
+                ) as request
+            ):
+                self._change(request, work)
             case Envelope(data=ledger.HoldPlaced() as event):
                 self._decide(event.hold.deployment_id, subscribers.queue(event), work)
             case Envelope(data=ledger.HoldRefused() as event):
-                self._decide(event.deployment_id, subscribers.refusal(event), work)
+                self._refuse_hold(event, work)
             case Envelope(data=catalog.ModulePublished() as event):
                 _keep_module(event, work)
             case Envelope(data=catalog.ModuleWithdrawn() as event):
@@ -120,14 +161,14 @@ class DeployerHandlers:
             return
         if work.now >= request.expires_at:
             late = "the request came too late to be carried out"
-            command: decider.Request | decider.Refuse = decider.Refuse(
+            command: commands.Request | commands.Refuse = commands.Refuse(
                 user_id=request.user_id, code="REQUEST_EXPIRED", detail=late
             )
         else:
             module = work.document(MODULE, request.module_id, Module)
             key = self._open(request)
             command = subscribers.gate(request, module, _version(request, module, work), key)
-            if key is not None and isinstance(command, decider.Request):
+            if key is not None and isinstance(command, commands.Request):
                 wrapped = KeptDataKey(wrapped=key.wrap(self._master_key))
                 work.put(DATA_KEY, request.deployment_id, wrapped)
         work.append(stream, decider.decide(command, work.state(stream)))
@@ -138,28 +179,87 @@ class DeployerHandlers:
         except SealingError:
             return None
 
-    def _cancel(self, request: gateway.DeploymentCancelRequested, work: Work) -> None:
+    def _change(self, request: Change, work: Work) -> None:
+        """Carry out what is asked of a deployment that is there, or tell the asker why not."""
+        stream = deployment_stream(request.deployment_id)
         if work.now >= request.expires_at:
             work.refuse("REQUEST_EXPIRED", "the request came too late to be carried out")
             return
-        stream = deployment_stream(request.deployment_id)
-        command = decider.Cancel(requested_by=request.requested_by)
+        deployment: Deployment = work.state(stream)
         try:
-            facts = decider.decide(command, work.state(stream))
+            facts = self._changes(request, deployment, work)
         except Refusal as refusal:
             work.refuse(refusal.code, refusal.detail, errors=(), **refusal.fields)
             return
+        if isinstance(facts, commands.Refuse):
+            errors = tuple(
+                Problem(pointer=each.pointer, message=each.message, code=each.code)
+                for each in facts.errors
+            )
+            work.refuse(facts.code, facts.detail, errors=errors)
+            return
         work.append(stream, facts, actor=request.requested_by)
+        work.effect(self._wake)
         for fact in facts:
-            if isinstance(fact, BuildCancelled):
+            if isinstance(fact, BuildCancelled | BuildSucceeded):
                 _close_log(fact.build_id, work)
+
+    def _changes(
+        self, request: Change, deployment: Deployment, work: Work
+    ) -> list[DeploymentFact] | commands.Refuse:
+        """Return what the request brings. What the status forbids is refused before all else."""
+        match request:
+            case gateway.DeploymentCancelRequested(requested_by=requested_by):
+                return decider.decide(commands.Cancel(requested_by=requested_by), deployment)
+            case gateway.DeploymentDestroyRequested():
+                return decider.decide(commands.Destroy(), deployment)
+            case gateway.DeploymentRetryRequested():
+                retry = commands.Retry(
+                    requested_at=request.requested_at, expires_at=request.expires_at
+                )
+                facts = decider.decide(retry, deployment)
+                module = work.document(MODULE, request.module_id, Module)
+                subscribers.check_deployable(deployment, module, decider.retried(deployment))
+                return facts
+            case gateway.DeploymentUpdateRequested():
+                decider.check_updatable(deployment)
+                version = version_key(request.module_id, request.module_version)
+                update = subscribers.update(
+                    request,
+                    deployment,
+                    work.document(MODULE, request.module_id, Module),
+                    work.document(MODULE_VERSION, version, ModuleVersion),
+                    self._unwrap(work.document(DATA_KEY, request.deployment_id, KeptDataKey)),
+                )
+                if isinstance(update, commands.Refuse):
+                    return update
+                return decider.decide(update, deployment)
+            case _:
+                assert_never(request)
+
+    def _unwrap(self, kept: KeptDataKey | None) -> DataKey | None:
+        return None if kept is None else DataKey.unwrap(kept.wrapped, self._master_key)
+
+    def _refuse_hold(self, event: ledger.HoldRefused, work: Work) -> None:
+        """Turn down what the wallet cannot bear; who asked for a retry is told by an answer."""
+        stream = deployment_stream(event.deployment_id)
+        refusal = subscribers.refusal(event)
+        facts = decider.decide(refusal, work.state(stream))
+        work.append(stream, facts)
+        if any(isinstance(fact, RetryRefused) for fact in facts):
+            work.refuse(
+                refusal.code,
+                refusal.detail,
+                required=event.required,
+                available=event.available,
+            )
 
     def _end(self, message: EndBuild, work: Work) -> None:
         """End the build; nothing follows in its log."""
         self._decide(message.deployment_id, message.end, work)
         _close_log(message.end.build_id, work)
 
-    def _decide(self, deployment_id: str, command: decider.DeploymentCommand, work: Work) -> None:
+    def _decide(self, deployment_id: str, command: commands.DeploymentCommand, work: Work) -> None:
         stream = deployment_stream(deployment_id)
         work.append(stream, decider.decide(command, work.state(stream)))
         work.effect(self._wake)
@@ -171,7 +271,7 @@ def deployment_stream(deployment_id: str) -> str:
 
 
 def _give(
-    message: ClaimBuild | ReassignBuild, command: decider.Start | decider.Reassign, work: Work
+    message: ClaimBuild | ReassignBuild, command: commands.Start | commands.Reassign, work: Work
 ) -> None:
     """Begin an attempt, and write its lease beside it: both are there, or neither."""
     stream = deployment_stream(message.deployment_id)

@@ -17,7 +17,7 @@ from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from runtime.sealing import DataKey
-from services.deployer import decider, states
+from services.deployer import commands, states
 from services.deployer.executor import Executor
 from services.deployer.handlers import ACTOR, EndBuild
 from services.deployer.keys import KeyErasedError, data_key
@@ -96,7 +96,7 @@ class Reaper:
             silence = f"nothing was heard of the runner for {settings.lost_after_seconds:g} s"
             await self._end(row, _lost(silence))
         elif now - row["started_at"] > timedelta(seconds=limit + settings.lost_after_seconds):
-            await self._end(row, decider.TimeOut(limit_seconds=limit))
+            await self._end(row, commands.TimeOut(limit_seconds=limit))
         elif await self._has_died(row):
             await self._end(row, _lost("the runner died"))
 
@@ -106,7 +106,7 @@ class Reaper:
         if not died and now - row["given_at"] < timedelta(seconds=self._executor.take_seconds_max):
             return
         if row["cancel_requested"]:
-            await self._end(row, decider.Stopped())
+            await self._end(row, commands.Stopped())
         elif row["attempt"] >= ATTEMPTS_MAX:
             await self._end(row, _lost(f"{ATTEMPTS_MAX} runners were started, and none came"))
         else:
@@ -126,17 +126,13 @@ class Reaper:
             *place
         )
 
-    async def _end(self, row: asyncpg.Record, ending: decider.Ending) -> None:
+    async def _end(self, row: asyncpg.Record, ending: commands.Ending) -> None:
         """Kill what there is of the build, save its state, and end it."""
         build_id, attempt, deployment_id = row["build_id"], row["attempt"], row["deployment_id"]
         await self._executor.end(build_id, attempt)
         await self._save_states(row)
-        end = decider.End(
-            build_id=build_id,
-            attempt=attempt,
-            ending=ending,
-            owns_resources=await states.owns_resources(self._running.pool, deployment_id),
-        )
+        standing = await states.standing(self._running.pool, deployment_id, build_id)
+        end = commands.End(build_id=build_id, attempt=attempt, ending=ending, **standing)
         command = EndBuild(actor=ACTOR, deployment_id=deployment_id, end=end)
         await self._running.processor.execute(command)
         structlog.get_logger().warning("build.reaped", build_id=build_id, ending=repr(ending))
@@ -182,5 +178,5 @@ class Reaper:
             await self._executor.clear(*attempt)
 
 
-def _lost(message: str) -> decider.Fail:
-    return decider.Fail(code="RUNNER_LOST", message=message, platform_fault=True)
+def _lost(message: str) -> commands.Fail:
+    return commands.Fail(code="RUNNER_LOST", message=message, platform_fault=True)

@@ -9,7 +9,7 @@ from runtime.ids import new_secret
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
-from services.deployer import decider
+from services.deployer import commands, states
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import Executor, ExecutorError
 from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild, ReassignBuild
@@ -112,10 +112,9 @@ class Scheduler:
         try:
             await self._executor.start(build_id, attempt, tokens)
         except ExecutorError as error:
-            failure = decider.Fail(code=error.code, message=str(error), platform_fault=True)
-            end = decider.End(
-                build_id=build_id, attempt=attempt, ending=failure, owns_resources=False
-            )
+            failure = commands.Fail(code=error.code, message=str(error), platform_fault=True)
+            standing = await states.standing(self._running.pool, deployment_id, build_id)
+            end = commands.End(build_id=build_id, attempt=attempt, ending=failure, **standing)
             command = EndBuild(actor=ACTOR, deployment_id=deployment_id, end=end)
             await self._running.processor.execute(command)
 

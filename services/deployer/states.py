@@ -5,6 +5,7 @@ under a lock on the build's row. What a stale one still delivers is kept aside a
 """
 
 from datetime import datetime
+from typing import TypedDict
 
 import asyncpg
 
@@ -14,10 +15,20 @@ _NEWEST = """select body, resources from states where deployment_id = $1 and not
              order by number desc limit 1"""
 
 
-async def owns_resources(database: Database, deployment_id: str) -> bool:
-    """Return whether the current state manages anything."""
+class Standing(TypedDict):
+    """Whether the current state manages anything, and whether a build has written it."""
+
+    owns_resources: bool
+    state_changed: bool
+
+
+async def standing(database: Database, deployment_id: str, build_id: str) -> Standing:
+    """Return what the state says of a deployment, and of this build's part in it."""
     row = await database.fetchrow(_NEWEST, deployment_id)
-    return row is not None and row["resources"] > 0
+    changed = await database.fetchval(
+        "select exists (select from states where build_id = $1 and not evidence)", build_id
+    )
+    return Standing(owns_resources=row is not None and row["resources"] > 0, state_changed=changed)
 
 
 async def current_state(database: Database, deployment_id: str) -> str | None:

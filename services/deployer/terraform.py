@@ -109,6 +109,12 @@ def apply_words(program: str) -> list[str]:
     return [program, "apply", "-input=false", "-auto-approve", "-json", lock]
 
 
+def destroy_words(program: str) -> list[str]:
+    """Return the command that destroys what is in the state, telling it in the same way."""
+    lock = f"-lock-timeout={LOCK_SECONDS_MAX}s"
+    return [program, "destroy", "-input=false", "-auto-approve", "-json", lock]
+
+
 def output_words(program: str) -> list[str]:
     """Return the command that prints the outputs as JSON."""
     return [program, "output", "-json", "-no-color"]

@@ -1,6 +1,7 @@
 """Each build, for the scheduler and for the runner that is given it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
 
@@ -15,6 +16,9 @@ from services.deployer.events import (
     BuildSucceeded,
     BuildTimedOut,
     CancelRequested,
+    DestroyQueued,
+    Inputs,
+    UpdateQueued,
 )
 
 
@@ -30,7 +34,9 @@ class Builds:
                 continue
             match change.fact:
                 case BuildQueued() as fact:
-                    await _queue(connection, change, fact)
+                    await _queue(connection, change, fact, fact.request.inputs)
+                case UpdateQueued() | DestroyQueued() as fact:
+                    await _queue(connection, change, fact, fact.inputs)
                 case BuildStarted() as fact:
                     await connection.execute(
                         """update builds set status = 'RUNNING', attempt = $2, started_at = $3
@@ -65,9 +71,11 @@ class Builds:
 
 
 async def _queue(
-    connection: asyncpg.Connection, change: Recorded[BuildQueued], fact: BuildQueued
+    connection: asyncpg.Connection,
+    change: Recorded[Any],
+    fact: BuildQueued | UpdateQueued | DestroyQueued,
+    inputs: Inputs,
 ) -> None:
-    request = fact.request
     await connection.execute(
         """insert into builds (build_id, deployment_id, user_id, action, status, archive_digest,
                                archive_folder, repository, commit, variables, sensitive, queued_at)
@@ -76,11 +84,11 @@ async def _queue(
         change.stream.partition("-")[2],
         fact.user_id,
         fact.action,
-        request.source.archive_digest,
-        request.source.archive_folder,
-        request.source.repository,
-        request.source.commit,
-        request.terraform_variables,
-        list(request.sensitive),
+        inputs.source.archive_digest,
+        inputs.source.archive_folder,
+        inputs.source.repository,
+        inputs.source.commit,
+        inputs.terraform_variables,
+        list(inputs.sensitive),
         change.at,
     )

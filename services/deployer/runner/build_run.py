@@ -132,18 +132,20 @@ class BuildRun:
         return Report(status="SUCCESS", outputs=outputs)
 
     async def _build(self) -> dict[str, Any]:
-        """Return the outputs; `Failed` where it does not come to that.
+        """Return the outputs; `Failed` where it does not come to that. What is gone has none.
 
         An apply that ended well has made everything, whatever it was told meanwhile: the build is
         a success.
         """
         self._log.write("Fetching the module")
         await self._terraform.unpack(await self._source())
-        for step in (self._terraform.init, self._terraform.apply):
+        destroys = self._job.action == "DESTROY"
+        change = self._terraform.destroy if destroys else self._terraform.apply
+        for step in (self._terraform.init, change):
             if self._reason is not None:
                 raise Failed(self._reason, SAID[self._reason])
             await step()
-        return await self._outputs()
+        return {} if destroys else await self._outputs()
 
     async def _source(self) -> bytes:
         try:

@@ -25,9 +25,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner is to do, and within which bounds. `secrets` are to be hidden in all it says.
 
+    To create and to update are the same to Terraform: what differs is the state that is there.
+
     `program` is the Terraform to run, by name or path; none: the one that is on the runner's PATH.
     """
 
+    action: Literal["CREATE", "UPDATE", "DESTROY"]
     program: str | None
     archive_digest: str
     archive_folder: str

@@ -100,6 +100,12 @@ class TerraformBuild:
         if status != 0:
             raise _failure("apply", status, self._error)
 
+    async def destroy(self) -> None:
+        """Destroy the resources."""
+        status = await self._run("destroy", terraform.destroy_words(self._named()), [])
+        if status != 0:
+            raise _failure("destroy", status, self._error)
+
     async def outputs(self) -> dict[str, Any]:
         """Return the outputs, as `terraform output -json` prints them; `Failed` if there are none.
 

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from runtime.archive import open_archive_store
 from runtime.process import assemble
 from runtime.sealing import DataKey
-from services.deployer import decider
+from services.deployer import commands
 from services.deployer.builds import LeaseTokens
 from services.deployer.builds_api import BuildsApi
 from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild
@@ -63,11 +63,15 @@ class Build:
         async with self.client.request(method, url, **more) as response:
             return response.status, await response.read()
 
-    async def end(self, ending: decider.Ending | None = None, attempt: int = 1) -> None:
+    async def end(self, ending: commands.Ending | None = None, attempt: int = 1) -> None:
         """End the build, as the reaper does."""
-        lost = decider.Fail(code="RUNNER_LOST", message="lost", platform_fault=True)
-        end = decider.End(
-            build_id=self.build_id, attempt=attempt, ending=ending or lost, owns_resources=False
+        lost = commands.Fail(code="RUNNER_LOST", message="lost", platform_fault=True)
+        end = commands.End(
+            build_id=self.build_id,
+            attempt=attempt,
+            ending=ending or lost,
+            owns_resources=False,
+            state_changed=False,
         )
         await self.deployer.running.processor.execute(
             EndBuild(actor=ACTOR, deployment_id=self.deployment_id, end=end)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.deployer.decider import (
+from services.deployer.commands import (
     DeploymentCommand,
     End,
     Ending,
@@ -14,34 +14,42 @@ from services.deployer.decider import (
     Stopped,
     Succeed,
     TimeOut,
-    decide,
-    evolve,
-    initial,
 )
-from services.deployer.events import Deployment, DeploymentFact, HoldRequested, Source
+from services.deployer.decider import decide
+from services.deployer.events import Deployment, DeploymentFact, HoldRequested, Inputs, Source
+from services.deployer.evolution import evolve, initial
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 BUILD, HOLD = "build-d1-1", "hold-d1-1"
+
+
+def inputs(version: int = 3) -> Inputs:
+    """Return what a build of this version is made of."""
+    return Inputs(
+        module_name="network",
+        module_version=version,
+        source=Source(
+            archive_digest=f"sha256:0{version}",
+            archive_folder=".",
+            repository="https://git.example.com/modules",
+            commit="c0ffee",
+        ),
+        variables=f"ciphertext {version}",
+        terraform_variables=f"ciphertext with defaults {version}",
+        sensitive=("token",),
+    )
+
+
 ACCEPTED = HoldRequested(
     user_id="ada",
     build_id=BUILD,
     hold_id=HOLD,
     module_id="m1",
-    module_name="network",
-    module_version=3,
     partner_id=None,
     project=None,
     list_price=50,
     premium=False,
-    source=Source(
-        archive_digest="sha256:00",
-        archive_folder=".",
-        repository="https://git.example.com/modules",
-        commit="c0ffee",
-    ),
-    variables="ciphertext",
-    terraform_variables="ciphertext with defaults",
-    sensitive=("token",),
+    inputs=inputs(),
     requested_at=NOON,
     expires_at=NOON + timedelta(minutes=5),
 )
@@ -58,7 +66,12 @@ ENDINGS: tuple[Ending, ...] = (SUCCEED, FAIL, STOPPED, TIME_OUT)
 
 def end(ending: Ending, **changed: Any) -> End:
     """Return the end of the first attempt."""
-    fields: dict[str, Any] = {"build_id": BUILD, "attempt": 1, "owns_resources": True}
+    fields: dict[str, Any] = {
+        "build_id": BUILD,
+        "attempt": 1,
+        "owns_resources": True,
+        "state_changed": True,
+    }
     return End(ending=ending, **(fields | changed))
 
 

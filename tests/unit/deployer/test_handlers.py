@@ -16,7 +16,7 @@ from runtime.ids import new_id
 from runtime.sealing import DataKey, generate_sealing_key
 from runtime.store import Head
 from runtime.work import Outcome, Work
-from services.deployer.decider import DeploymentCommand
+from services.deployer.commands import DeploymentCommand
 from services.deployer.events import DeploymentRefused, HoldRequested
 from services.deployer.handlers import DeployerHandlers
 from services.deployer.knowledge import DATA_KEY
@@ -253,16 +253,16 @@ class TestRequests:
     def test_one_that_is_valid_asks_for_a_hold_of_the_price(self, desk: Desk) -> None:
         outcome = desk.take(request())
         fact = accepted(outcome)
-        assert (fact.list_price, fact.project, fact.module_version) == (50, "blue", 1)
+        assert (fact.list_price, fact.project, fact.inputs.module_version) == (50, "blue", 1)
         [told] = outcome.published
         assert isinstance(told.data, v1.HoldRequested)
         assert (told.data.hold_id, told.data.list_price) == (fact.hold_id, 50)
 
     def test_terraform_gets_the_defaults_and_the_sensitive_ones_are_named(self, desk: Desk) -> None:
         fact = accepted(desk.take(request()))
-        assert KEY.decrypt_json(fact.terraform_variables) == {"region": "here", "size": 3}
-        assert KEY.decrypt_json(fact.variables) == {"region": "here"}
-        assert fact.sensitive == ("token",)
+        assert KEY.decrypt_json(fact.inputs.terraform_variables) == {"region": "here", "size": 3}
+        assert KEY.decrypt_json(fact.inputs.variables) == {"region": "here"}
+        assert fact.inputs.sensitive == ("token",)
 
     def test_the_second_time_nothing_happens(self, desk: Desk) -> None:
         desk.take(request())
@@ -273,8 +273,8 @@ class TestRequests:
         newer = published(module_version=2, archive_digest=f"sha256:{'2' * 64}")
         desk.take(newer, stream="module-m1")
         fact = accepted(desk.take(request(module_version=1)))
-        assert fact.module_version == 1
-        assert fact.source.archive_digest == f"sha256:{'0' * 64}"
+        assert fact.inputs.module_version == 1
+        assert fact.inputs.source.archive_digest == f"sha256:{'0' * 64}"
 
     def test_the_data_key_is_kept_wrapped(self, desk: Desk) -> None:
         desk.take(request())
@@ -284,7 +284,7 @@ class TestRequests:
 
     def test_the_newest_version_is_meant_where_none_is_named(self, desk: Desk) -> None:
         desk.take(published(module_version=2), stream="module-m1")
-        assert accepted(desk.take(request())).module_version == 2
+        assert accepted(desk.take(request())).inputs.module_version == 2
 
 
 class TestCancelling:
