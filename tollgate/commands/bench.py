@@ -52,7 +52,7 @@ def _measured(measures: list["Measure"]) -> list["Row"]:
 
 def _measures() -> dict[str, "Measure"]:
     try:
-        from benchmarks import idle_memory, ledger_decisions, ledger_replay, ready
+        from benchmarks import idle_memory, ledger_decisions, ledger_replay, modules, ready
     except ModuleNotFoundError as error:
         typer.echo("tollgate: benchmarks come with a checkout, not with the package", err=True)
         raise typer.Exit(1) from error
@@ -62,6 +62,7 @@ def _measures() -> dict[str, "Measure"]:
         "ledger-decisions": ledger_decisions.measure,
         "columnar-replay": ledger_replay.measure_columnar,
         "exact-replay": ledger_replay.measure_exact,
+        "modules": modules.measure,
     }
 
 

@@ -1,7 +1,9 @@
 """Modules as they are now, every version there was, and how they stand with their users."""
 
 import json
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from contracts.catalog.v1 import (
     Definition,
@@ -16,6 +18,7 @@ from contracts.deployer.v1 import DeploymentQueued, DeploymentSucceeded
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement, told
 
+_WORD: Final = re.compile(r"(?<![^\W_])[^\W_]{3,40}(?![^\W_])")
 _PUBLISHED = """
     insert into modules (module_id, source, partner_id, version, name, title, description,
                          documentation, tags, credit_cost, premium, public_access, published_at,
@@ -30,6 +33,9 @@ _PUBLISHED = """
         public_access = excluded.public_access, updated_at = excluded.updated_at,
         withdrawn_at = null, search_text = excluded.search_text
     where modules.version < excluded.version"""
+_WORDS = """
+    insert into module_words (word) select unnest($1::text[]) order by 1
+    on conflict (word) do nothing"""
 _VERSION = """
     insert into module_versions (module_id, version, definition, repository, path, commit_id,
                                  published_at, changes)
@@ -95,6 +101,7 @@ def _published(event: ModulePublished) -> Iterator[Statement]:
             search_text(definition),
         ),
     )
+    yield _WORDS, (words_in(search_text(definition)),)
     changes = event.changes if isinstance(event, ModuleUpdated) else ()
     yield (
         _VERSION,
@@ -115,6 +122,11 @@ def search_text(definition: Definition) -> str:
     """Return what a module is found by: name, title, description and tags."""
     words = (definition.name, definition.title, definition.description, *definition.tags)
     return " ".join(words).lower()
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words of a text that a typo may be meant for: 3 to 40 letters or digits."""
+    return sorted(set(_WORD.findall(text)))
 
 
 MODULES = SqlProjection("modules", _statements)

@@ -6,8 +6,9 @@ the last item's keys are the place where the next page begins, whatever was put 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal
 
 from contracts.catalog.v1 import Definition
@@ -103,20 +104,23 @@ async def list_modules(
     Each has its `place` in the order, which is what `after` takes.
     """
     order = ORDERS[sort]
+    words = (filters.search or "").lower().split()[:WORDS_MAX]
+    matching: list[str] | None = None
+    if words:
+        matching = await connection.fetchval(
+            "select modules_matching($1, $2::text[])", viewer, words
+        )
+    part = partial(_part, connection, viewer, order=order, matching=matching)
     if not order.pinned_first:
-        return await _part(connection, viewer, filters, order, after=after, limit=limit)
+        return await part(filters, after=after, limit=limit)
     rows: list[dict[str, Any]] = []
     # Two parts, since whether it is pinned differs by viewer and so is in no index.
     for unpinned in (False, True):
         if filters.pinned is unpinned or (after is not None and after[0] > unpinned):
             continue
         begun = after is not None and after[0] == unpinned
-        part = Filters(filters.source, filters.search, filters.tag, pinned=not unpinned)
-        found = await _part(
-            connection,
-            viewer,
-            part,
-            order,
+        found = await part(
+            replace(filters, pinned=not unpinned),
             after=after[1:] if begun and after is not None else None,
             limit=limit - len(rows),
         )
@@ -130,8 +134,9 @@ async def _part(
     connection: Connection,
     viewer: str,
     filters: Filters,
-    order: Order,
     *,
+    order: Order,
+    matching: list[str] | None,
     after: tuple[Any, ...] | None,
     limit: int,
 ) -> list[dict[str, Any]]:
@@ -141,7 +146,7 @@ async def _part(
         values.append(value)
         return f"${len(values)}::{kind}"
 
-    conditions = [_VISIBLE, "m.withdrawn_at is null", *_conditions(filters, given)]
+    conditions = [_VISIBLE, "m.withdrawn_at is null", *_conditions(filters, matching, given)]
     by_relevance = any("{search}" in key for key, _ in order.keys)
     search = given((filters.search or "").lower(), "text") if by_relevance else ""
     keys = [key.format(search=search) for key, _ in order.keys]
@@ -167,7 +172,9 @@ _SQL_TYPES: Final[dict[type, str]] = {
 }  # fmt: skip
 
 
-def _conditions(filters: Filters, given: Callable[[Any, str], str]) -> list[str]:
+def _conditions(
+    filters: Filters, matching: list[str] | None, given: Callable[[Any, str], str]
+) -> list[str]:
     found = []
     if filters.source is not None:
         found.append(f"m.source = {given(filters.source, 'text')}")
@@ -175,10 +182,9 @@ def _conditions(filters: Filters, given: Callable[[Any, str], str]) -> list[str]
         found.append(f"m.tags @> array[{given(filters.tag, 'text')}]")
     if filters.pinned is not None:
         found.append("n.module_id is not null" if filters.pinned else "n.module_id is null")
-    words = (filters.search or "").lower().split()[:WORDS_MAX]
-    return found + [
-        f"m.module_id in (select modules_matching($1, {given(word, 'text')}))" for word in words
-    ]
+    if matching is not None:
+        found.append(f"m.module_id = any ({given(matching, 'text[]')})")
+    return found
 
 
 async def visible_module(

@@ -30,7 +30,7 @@ READ_MODELS: Final = (
     *("users", "settings", "settings_secrets", "modules", "module_versions", "syncs", "wallets"),
     *("lots", "credit_history", "holds", "deployments", "deployment_statuses", "builds"),
     *("deployment_counts", "revenue_lines", "revenue_shares", "requests"),
-    *("pins", "ratings", "module_deployments"),
+    *("pins", "ratings", "module_deployments", "module_words"),
     *("revenue_days", "revenue_disputes"),
 )
 FACTS: Final = {kind.name: kind.facts for kind in KINDS}
