@@ -108,4 +108,4 @@ async def shown_verification(gateway: Gateway, request_id: str) -> Verification:
         row = await verification_by_id(connection, request_id)
     if row is None:
         raise ProblemError("NOT_FOUND")
-    return Verification(**row)
+    return Verification(**{**row, "head": row["head"].removeprefix("sha256:")})
