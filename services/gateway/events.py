@@ -245,6 +245,15 @@ class VerificationAsked(_Asked, frozen=True, tag="verification_asked"):
     """The whole ledger shall be checked."""
 
 
+class RefundAsked(_Asked, frozen=True, tag="refund_asked"):
+    """Credits that a deployment cost shall be given back to its owner, or all that are left."""
+
+    deployment_id: str
+    user_id: str
+    credits: int | None
+    reason: str
+
+
 class PurchaseAsked(_Asked, frozen=True, tag="purchase_asked"):
     """A purchase that was invoiced elsewhere shall be recorded."""
 
@@ -291,6 +300,7 @@ RequestFact = (
     | AwardAsked
     | AdjustmentAsked
     | PurchaseAsked
+    | RefundAsked
     | CheckoutAsked
     | CheckoutCheckAsked
     | StripeEventTaken

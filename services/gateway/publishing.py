@@ -25,6 +25,7 @@ from services.gateway.events import (
     PinsFact,
     PurchaseAsked,
     RatingAsked,
+    RefundAsked,
     Request,
     RequestFact,
     SecretChanged,
@@ -181,7 +182,7 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             return [v1.FeatureRequested(**head, module_id=module_id, featured=featured)]
         case VerificationAsked():
             return [v1.LedgerVerificationRequested(**head)]
-        case AwardAsked() | AdjustmentAsked() | PurchaseAsked():
+        case AwardAsked() | AdjustmentAsked() | PurchaseAsked() | RefundAsked():
             return [_movement(record.fact, head)]
         case CheckoutAsked() | CheckoutCheckAsked() | StripeEventTaken():
             return [_about_checkout(record.fact, head)]
@@ -189,7 +190,9 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             assert_never(record.fact)
 
 
-def _movement(fact: AwardAsked | AdjustmentAsked | PurchaseAsked, head: dict[str, Any]) -> Event:
+def _movement(
+    fact: AwardAsked | AdjustmentAsked | PurchaseAsked | RefundAsked, head: dict[str, Any]
+) -> Event:
     match fact:
         case AwardAsked():
             return v1.AwardRequested(
@@ -212,6 +215,14 @@ def _movement(fact: AwardAsked | AdjustmentAsked | PurchaseAsked, head: dict[str
                 price_minor=fact.price_minor,
                 currency=fact.currency,
                 reference=fact.reference,
+            )
+        case RefundAsked():
+            return v1.SettlementRefundRequested(
+                **head,
+                deployment_id=fact.deployment_id,
+                user_id=fact.user_id,
+                credits=None if fact.credits is None else Credits(fact.credits),
+                reason=fact.reason,
             )
         case _:
             assert_never(fact)

@@ -27,6 +27,7 @@ from services.gateway.http import (
     modules,
     openapi,
     quotes,
+    refunds,
     requests,
     revenue,
     session,
@@ -48,7 +49,8 @@ _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
     session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
-    stripe_hook, quotes, deployments, logs, requests, events, revenue, ledger, openapi, health,
+    stripe_hook, quotes, deployments, refunds, logs, requests, events, revenue, ledger, openapi,
+    health,
 )  # fmt: skip
 
 

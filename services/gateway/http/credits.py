@@ -18,7 +18,12 @@ from contracts.types import (
 )
 from services.gateway.asking import ask
 from services.gateway.credentials import Principal
-from services.gateway.events import AdjustmentAsked, AwardAsked, PurchaseAsked, user_stream
+from services.gateway.events import (
+    AdjustmentAsked,
+    AwardAsked,
+    PurchaseAsked,
+    user_stream,
+)
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import only, signed_in
 from services.gateway.http.cursors import TIME_AND_ID
@@ -57,8 +62,9 @@ SEE_ALL: Final = ("finance", "admin")
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 HistoryType = Literal[
     "AWARD", "PURCHASE", "HOLD", "RELEASE", "SPEND", "REFUND", "EXPIRY", "ADJUSTMENT",
-    "PURCHASE_REFUND", "DISPUTE",
+    "PURCHASE_REFUND", "REVERSAL", "DEBT_REPAYMENT", "DISPUTE",
 ]  # fmt: skip
+LotStatus = Literal["ACTIVE", "SPENT", "EXPIRED", "REFUNDED", "DISPUTED"]
 
 
 class Award(Input):
@@ -89,7 +95,11 @@ class Purchase(Input):
 
 
 class Balance(Output):
-    """A wallet's credits. `total` is awarded and purchased, `available` what of it is not held."""
+    """A wallet's credits. `total` is awarded and purchased, `available` what of it can be spent.
+
+    That is what is neither held nor `frozen`, as the free credits of disputed purchases are.
+    `debt` are spent credits whose payment was taken back; `purchased` is counted net of it.
+    """
 
     user_id: str
     awarded: int
@@ -98,13 +108,19 @@ class Balance(Output):
     held: int
     awarded_held: int
     purchased_held: int
+    frozen: int
+    debt: int
     available: int
     available_purchased: int
     as_of: datetime
 
 
 class Lot(Output):
-    """Credits that entered at once. `remaining` are those that are not gone, held ones included."""
+    """Credits that entered at once. `remaining` are those that are not gone, held ones included.
+
+    `frozen` of them cannot be spent while the purchase is disputed; `refunded` are void, because
+    their price was given back. A bonus shares the fate of the purchase that it came with.
+    """
 
     id: str
     user_id: str
@@ -112,19 +128,24 @@ class Lot(Output):
     credits: int
     remaining: int
     held: int
+    frozen: int
+    refunded: int
+    bonus_of: str | None
     price: Amount
     source: str
     reason: str | None
     granted_by: str
     granted_at: datetime
     expires_at: datetime | None
-    status: Literal["ACTIVE", "SPENT", "EXPIRED"]
+    status: LotStatus
 
 
 class HistoryLine(Output):
     """One movement. `credits` is what it is about; the deltas are of the balance.
 
     A HOLD and a RELEASE move nothing in or out, so their deltas are 0; SPEND takes what was held.
+    A REVERSAL makes spent credits debt, which a later purchase repays (DEBT_REPAYMENT); a DISPUTE
+    freezes credits or thaws them.
     """
 
     id: str
@@ -332,7 +353,9 @@ def shown_balance(user_id: str, balance: WalletBalance) -> Balance:
         held=held,
         awarded_held=balance.awarded_held,
         purchased_held=balance.purchased_held,
-        available=total - held,
+        frozen=balance.awarded_frozen + balance.purchased_frozen,
+        debt=balance.debt,
+        available=balance.available_awarded + balance.available_purchased,
         available_purchased=balance.available_purchased,
         as_of=balance.as_of,
     )
@@ -341,14 +364,25 @@ def shown_balance(user_id: str, balance: WalletBalance) -> Balance:
 def _lot(row: Mapping[str, Any]) -> Lot:
     same = (
         *("id", "user_id", "kind", "credits", "remaining", "held", "source", "reason"),
-        *("granted_by", "granted_at", "expires_at"),
+        *("granted_by", "granted_at", "expires_at", "bonus_of"),
     )
-    gone = "EXPIRED" if row["expired"] else "SPENT"
     return Lot(
         **{name: row[name] for name in same},
+        frozen=row["remaining"] - row["held"] if row["disputes_open"] else 0,
+        refunded=row["voided"],
         price=Amount(amount_minor=row["price_minor"], currency=row["currency"]),
-        status="ACTIVE" if row["remaining"] else gone,
+        status=_status(row),
     )
+
+
+def _status(row: Mapping[str, Any]) -> LotStatus:
+    if row["disputes_open"]:
+        return "DISPUTED"
+    if row["remaining"]:
+        return "ACTIVE"
+    if row["voided"]:
+        return "REFUNDED"
+    return "EXPIRED" if row["expired"] else "SPENT"
 
 
 def _line(row: Mapping[str, Any]) -> HistoryLine:

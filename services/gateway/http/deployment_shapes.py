@@ -86,7 +86,7 @@ class Queue(Output):
 
 
 class Settlement(Output):
-    """What became of the credits that were held."""
+    """What became of the credits that were held, and how many were given back once spent."""
 
     status: Literal["HELD", "SETTLED", "RELEASED"]
     credits: int
@@ -95,6 +95,7 @@ class Settlement(Output):
     held_at: datetime
     ended_at: datetime | None
     reason: str | None
+    refunded: int
 
 
 class DeploymentOut(Output):
@@ -163,6 +164,7 @@ def _settlement(hold: Mapping[str, Any]) -> Settlement:
         held_at=hold["placed_at"],
         ended_at=hold["ended_at"],
         reason=hold["reason"],
+        refunded=hold["refunded"],
     )
 
 

@@ -67,7 +67,7 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
             return await shown_module(gateway, asker, answer.resource_id)
         case "award" | "purchase":
             return await lot_shown(gateway, answer.resource_id)
-        case "adjustment":
+        case "adjustment" | "refund":
             return await line_shown(gateway, answer.resource_id)
         case "checkout":
             return await shown_checkout(gateway, asker, answer.resource_id)

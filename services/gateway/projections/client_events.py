@@ -196,6 +196,7 @@ def _deployment(change: Envelope[DeploymentEvent], event: DeploymentEvent) -> It
 def _balance(change: Envelope[WalletEvent], event: WalletEvent) -> ClientEvent:
     balance = event.balance
     held = balance.awarded_held + balance.purchased_held
+    frozen = balance.awarded_frozen + balance.purchased_frozen
     total = balance.awarded + balance.purchased
     data = {
         "user_id": event.user_id,
@@ -203,8 +204,12 @@ def _balance(change: Envelope[WalletEvent], event: WalletEvent) -> ClientEvent:
         "purchased": balance.purchased,
         "total": total,
         "held": held,
-        "available": total - held,
-        "available_purchased": balance.purchased - balance.purchased_held,
+        "frozen": frozen,
+        "debt": balance.debt,
+        "available": total - held - frozen,
+        "available_purchased": balance.purchased
+        - balance.purchased_held
+        - balance.purchased_frozen,
         "as_of": rfc_3339(change.time),
         "sequence": change.sequence,
     }

@@ -25,6 +25,7 @@ from contracts.ledger.v1 import (
     CreditsAwarded,
     CreditsPurchased,
     LedgerVerified,
+    SettlementRefunded,
 )
 from runtime.projector import Change
 from runtime.store import Recorded
@@ -37,6 +38,7 @@ from services.gateway.events import (
     FeatureAsked,
     PurchaseAsked,
     RatingAsked,
+    RefundAsked,
     SyncAsked,
     VerificationAsked,
 )
@@ -99,6 +101,8 @@ def _asked(fact: Any) -> str | None:
             return "adjustment"
         case PurchaseAsked():
             return "purchase"
+        case RefundAsked():
+            return "refund"
         case CheckoutAsked():
             return "checkout"
         case VerificationAsked():
@@ -139,6 +143,8 @@ def _answer(change: Envelope[Any]) -> tuple[str, str] | None:
             return "adjustment", change.id
         case LedgerVerified(request_id=request_id):
             return "verification", request_id
+        case SettlementRefunded():
+            return "refund", change.id
         case SyncFinished(sync_id=sync_id):
             return "sync", sync_id
         case ModuleRated(deployment_id=deployment_id):

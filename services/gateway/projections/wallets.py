@@ -9,11 +9,17 @@ from contracts.ledger.v1 import (
     CreditsAwarded,
     CreditsExpired,
     CreditsPurchased,
+    DebtRepaid,
+    DisputeClosed,
+    DisputeOpened,
     Hold,
     HoldPlaced,
     HoldReleased,
     HoldSettled,
     Lot,
+    PurchaseRefunded,
+    SettlementRefunded,
+    SettlementReversed,
     Slice,
     WalletEvent,
 )
@@ -21,34 +27,41 @@ from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement
 
 _BALANCE = """
-    insert into wallets (user_id, awarded, purchased, awarded_held, purchased_held, sequence,
-                         changed_at)
-    values ($1, $2, $3, $4, $5, $6, $7)
+    insert into wallets (user_id, awarded, purchased, awarded_held, purchased_held,
+                         awarded_frozen, purchased_frozen, debt, sequence, changed_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     on conflict (user_id) do update
     set awarded = excluded.awarded, purchased = excluded.purchased,
         awarded_held = excluded.awarded_held, purchased_held = excluded.purchased_held,
+        awarded_frozen = excluded.awarded_frozen, purchased_frozen = excluded.purchased_frozen,
+        debt = excluded.debt,
         sequence = excluded.sequence, changed_at = excluded.changed_at
     where wallets.sequence < excluded.sequence"""
 _HISTORY = """
     insert into credit_history (user_id, sequence, id, at, type, credits, awarded_delta,
                                 purchased_delta, awarded, purchased, awarded_held, purchased_held,
-                                deployment_id, lot_id, reason, actor)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                                awarded_frozen, purchased_frozen, debt, deployment_id, lot_id,
+                                reason, actor)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
     on conflict (user_id, sequence) do nothing"""
 _LOT = """
     insert into lots (lot_id, user_id, kind, credits, remaining, held, expired, price_minor,
-                      currency, source, reason, granted_by, granted_at, expires_at)
-    values ($1, $2, $3, $4, $4, 0, 0, $5, $6, $7, $8, $9, $10, $11)
+                      currency, source, reason, granted_by, granted_at, expires_at, bonus_of)
+    values ($1, $2, $3, $4, $4, 0, 0, $5, $6, $7, $8, $9, $10, $11, $12)
     on conflict (lot_id) do nothing"""
 _MOVE = """
-    update lots set remaining = remaining - $2, held = held + $3, expired = expired + $4
+    update lots set remaining = remaining - $2, held = held + $3, expired = expired + $4,
+                    voided = voided + $5
     where lot_id = $1"""
+_DISPUTE = """
+    update lots set disputes_open = disputes_open + $2 where lot_id = any($1::text[])"""
 _HOLD = """
     insert into holds (hold_id, deployment_id, user_id, status, cost, awarded_part, purchased_part,
                        placed_at)
     values ($1, $2, $3, 'HELD', $4, $5, $6, $7)
     on conflict (hold_id) do nothing"""
 _HOLD_ENDED = "update holds set status = $2, ended_at = $3, reason = $4 where hold_id = $1"
+_HOLD_REFUNDED = "update holds set refunded = $2 where hold_id = $1"
 
 Line = tuple[str, int, int, int, str | None, str | None, str | None, str | None]
 """Type, credits, awarded and purchased delta, deployment, lot, reason, actor."""
@@ -63,6 +76,9 @@ def _statements(change: Change) -> Iterator[Statement]:
         event.balance.purchased,
         event.balance.awarded_held,
         event.balance.purchased_held,
+        event.balance.awarded_frozen,
+        event.balance.purchased_frozen,
+        event.balance.debt,
     )
     yield _BALANCE, (event.user_id, *balance, change.sequence, change.time)
     line = history_line(event)
@@ -94,8 +110,10 @@ def history_line(event: WalletEvent) -> Line | None:
             )
         case HoldPlaced(hold=hold):
             return ("HOLD", -hold.cost, 0, 0, hold.deployment_id, None, hold.module_name, None)
-        case HoldReleased(hold=hold):
-            return ("RELEASE", hold.cost, 0, 0, hold.deployment_id, None, event.reason, None)
+        case HoldReleased(hold=hold, voided=voided):
+            awarded, purchased = _parts(voided)
+            about = (hold.deployment_id, None, event.reason, None)
+            return ("RELEASE", hold.cost, -awarded, -purchased, *about)
         case HoldSettled(hold=hold):
             parts = (-hold.cost, -hold.awarded_credits, -hold.purchased_credits)
             return ("SPEND", *parts, hold.deployment_id, None, hold.module_name, None)
@@ -104,19 +122,55 @@ def history_line(event: WalletEvent) -> Line | None:
         case CreditsAdjusted():
             return _gone("ADJUSTMENT", event.slices, None, event.reason, event.adjusted_by)
         case _:
+            return _line_of_reversal(event)
+
+
+def _line_of_reversal(event: WalletEvent) -> Line | None:
+    """Return the line of what took something back: purchased credits are counted net of debt."""
+    match event:
+        case SettlementRefunded(hold=hold, slices=slices):
+            awarded, purchased = _parts(slices)
+            purchased += sum(_parts(event.debt_cancelled))
+            return (
+                *("REFUND", event.credits, awarded, purchased),
+                *(hold.deployment_id, None, event.reason, event.refunded_by),
+            )
+        case PurchaseRefunded(slices=slices, lot_id=lot_id):
+            return _gone("PURCHASE_REFUND", slices, lot_id, event.reason, event.refunded_by)
+        case SettlementReversed(hold=hold, slices=slices):
+            owed = sum(_parts(slices))
+            return ("REVERSAL", -owed, 0, -owed, hold.deployment_id, None, event.cause, None)
+        case DebtRepaid(hold=hold, slices=slices):
+            repaid = sum(_parts(slices))
+            lot_id = slices[0].lot_id
+            return (
+                *("DEBT_REPAYMENT", repaid, 0, 0),
+                *(hold.deployment_id, lot_id, event.cause, None),
+            )
+        case DisputeOpened(slices=slices, lot_id=lot_id):
+            return ("DISPUTE", -sum(_parts(slices)), 0, 0, None, lot_id, event.reason, None)
+        case DisputeClosed(slices=slices, lot_id=lot_id):
+            return ("DISPUTE", sum(_parts(slices)), 0, 0, None, lot_id, event.outcome, None)
+        case _:
             return None
 
 
 def _gone(
     kind: str, slices: Iterable[Slice], lot_id: str | None, reason: str | None, actor: str | None
 ) -> Line:
+    awarded, purchased = _parts(slices)
+    return (kind, -(awarded + purchased), -awarded, -purchased, None, lot_id, reason, actor)
+
+
+def _parts(slices: Iterable[Slice]) -> tuple[int, int]:
+    """Return how many awarded and how many purchased credits slices are."""
     purchased = awarded = 0
     for each in slices:
         if each.lot_kind == "purchase":
             purchased += each.end - each.start
         else:
             awarded += each.end - each.start
-    return (kind, -(awarded + purchased), -awarded, -purchased, None, lot_id, reason, actor)
+    return awarded, purchased
 
 
 def _lots(event: WalletEvent) -> Iterator[Statement]:
@@ -127,14 +181,33 @@ def _lots(event: WalletEvent) -> Iterator[Statement]:
             yield _granted(event.user_id, lot, None, event.recorded_by)
         case HoldPlaced(hold=hold):
             yield from (_moved(lot_id, held=n) for lot_id, n in _by_lot(hold.slices))
-        case HoldReleased(hold=hold):
+        case HoldReleased(hold=hold, voided=voided):
             yield from (_moved(lot_id, held=-n) for lot_id, n in _by_lot(hold.slices))
+            yield from (_moved(lot_id, spent=n, voided=n) for lot_id, n in _by_lot(voided))
         case HoldSettled(hold=hold):
             yield from (_moved(lot_id, held=-n, spent=n) for lot_id, n in _by_lot(hold.slices))
         case CreditsExpired(slices=slices):
             yield from (_moved(lot_id, spent=n, expired=n) for lot_id, n in _by_lot(slices))
         case CreditsAdjusted(slices=slices):
             yield from (_moved(lot_id, spent=n) for lot_id, n in _by_lot(slices))
+        case _:
+            yield from _lots_taken_back(event)
+
+
+def _lots_taken_back(event: WalletEvent) -> Iterator[Statement]:
+    match event:
+        case SettlementRefunded(slices=slices):
+            yield from (_moved(lot_id, spent=-n) for lot_id, n in _by_lot(slices))
+        case PurchaseRefunded(slices=slices):
+            yield from (_moved(lot_id, spent=n, voided=n) for lot_id, n in _by_lot(slices))
+        case SettlementReversed(slices=slices):
+            yield from (_moved(lot_id, voided=n) for lot_id, n in _by_lot(slices))
+        case DebtRepaid(slices=slices):
+            yield from (_moved(lot_id, spent=n) for lot_id, n in _by_lot(slices))
+        case DisputeOpened():
+            yield _DISPUTE, ([event.lot_id, event.bonus_lot_id or event.lot_id], 1)
+        case DisputeClosed():
+            yield _DISPUTE, ([event.lot_id, event.bonus_lot_id or event.lot_id], -1)
         case _:
             return
 
@@ -144,12 +217,14 @@ def _granted(user_id: str, lot: Lot, reason: str | None, granted_by: str) -> Sta
     return _LOT, (
         *(lot.lot_id, user_id, lot.kind, lot.credits),
         *price,
-        *(lot.granted_at, lot.expires_at),
+        *(lot.granted_at, lot.expires_at, lot.bonus_of),
     )
 
 
-def _moved(lot_id: str, *, held: int = 0, spent: int = 0, expired: int = 0) -> Statement:
-    return _MOVE, (lot_id, spent, held, expired)
+def _moved(
+    lot_id: str, *, held: int = 0, spent: int = 0, expired: int = 0, voided: int = 0
+) -> Statement:
+    return _MOVE, (lot_id, spent, held, expired, voided)
 
 
 def _by_lot(slices: Iterable[Slice]) -> list[tuple[str, int]]:
@@ -167,6 +242,8 @@ def _holds(event: WalletEvent, change: Envelope[WalletEvent]) -> Iterator[Statem
             yield _HOLD_ENDED, (hold.hold_id, "SETTLED", event.settled_at, None)
         case HoldReleased(hold=hold, reason=reason):
             yield _HOLD_ENDED, (hold.hold_id, "RELEASED", change.time, reason)
+        case SettlementRefunded(hold=hold, refunded_total=total):
+            yield _HOLD_REFUNDED, (hold.hold_id, total)
         case _:
             return
 

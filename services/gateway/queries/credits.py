@@ -11,29 +11,37 @@ from runtime.connection import Connection
 
 @dataclass(frozen=True)
 class WalletBalance:
-    """What a wallet owned, and what of it was held, at an instant."""
+    """What a wallet owned, and what of it was held or frozen, at an instant.
+
+    Purchased credits are net of `debt`.
+    """
 
     awarded: int
     purchased: int
     awarded_held: int
     purchased_held: int
     as_of: datetime
+    awarded_frozen: int = 0
+    purchased_frozen: int = 0
+    debt: int = 0
 
     @property
     def available_awarded(self) -> int:
         """The awarded credits that are free to spend."""
-        return self.awarded - self.awarded_held
+        return self.awarded - self.awarded_held - self.awarded_frozen
 
     @property
     def available_purchased(self) -> int:
         """The purchased credits that are free to spend."""
-        return self.purchased - self.purchased_held
+        return self.purchased - self.purchased_held - self.purchased_frozen
 
 
 async def balance_of(connection: Connection, user_id: str, now: datetime) -> WalletBalance:
     """Return a wallet's balance now; that of an empty one where there is none."""
     row = await connection.fetchrow(
-        """select awarded, purchased, awarded_held, purchased_held from wallets
+        """select awarded, purchased, awarded_held, purchased_held, awarded_frozen,
+                  purchased_frozen, debt
+           from wallets
            where user_id = $1""",
         user_id,
     )
@@ -43,7 +51,9 @@ async def balance_of(connection: Connection, user_id: str, now: datetime) -> Wal
 async def balance_as_of(connection: Connection, user_id: str, as_of: datetime) -> WalletBalance:
     """Return a wallet's balance after all that had happened by an instant, that included."""
     row = await connection.fetchrow(
-        """select awarded, purchased, awarded_held, purchased_held from credit_history
+        """select awarded, purchased, awarded_held, purchased_held, awarded_frozen,
+                  purchased_frozen, debt
+           from credit_history
            where user_id = $1 and at <= $2 order by at desc, sequence desc limit 1""",
         user_id,
         as_of,
@@ -58,12 +68,15 @@ def _balance(row: asyncpg.Record, as_of: datetime) -> WalletBalance:
         awarded_held=row["awarded_held"],
         purchased_held=row["purchased_held"],
         as_of=as_of,
+        awarded_frozen=row["awarded_frozen"],
+        purchased_frozen=row["purchased_frozen"],
+        debt=row["debt"],
     )
 
 
 _LOT = """
     select lot_id as id, user_id, kind, credits, remaining, held, expired, price_minor, currency,
-           source, reason, granted_by, granted_at, expires_at
+           source, reason, granted_by, granted_at, expires_at, voided, disputes_open, bonus_of
     from lots"""
 
 

@@ -87,7 +87,7 @@ async def builds_of(connection: Connection, deployment_id: str) -> list[dict[str
 async def last_hold_of(connection: Connection, deployment_id: str) -> dict[str, Any] | None:
     """Return the latest hold of a deployment, and how it ended if it has."""
     row = await connection.fetchrow(
-        """select status, cost, awarded_part, purchased_part, placed_at, ended_at, reason
+        """select status, cost, awarded_part, purchased_part, placed_at, ended_at, reason, refunded
            from holds where deployment_id = $1 order by placed_at desc, hold_id desc limit 1""",
         deployment_id,
     )

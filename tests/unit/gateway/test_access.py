@@ -58,6 +58,7 @@ TABLE = {
     "GET /api/deployments/stats": SIGNED_IN,
     "GET /api/deployments/{deployment_id}": SIGNED_IN,
     "POST /api/deployments/{deployment_id}/cancel": SIGNED_IN,
+    "POST /api/deployments/{deployment_id}/refund": "admin finance",
     "GET /api/deployments/{deployment_id}/logs": SIGNED_IN,
     "GET /api/requests/{request_id}": SIGNED_IN,
     "GET /api/events": SIGNED_IN,

@@ -24,6 +24,7 @@ from services.gateway.events import (
     FeatureAsked,
     PurchaseAsked,
     RatingAsked,
+    RefundAsked,
     Request,
     RequestFact,
     SecretChanged,
@@ -96,6 +97,9 @@ REQUESTS: list[Any] = [
         price_minor=10_000,
         currency="USD",
         reference="invoice 7",
+    ),
+    RefundAsked(
+        expires_at=NOON, deployment_id="d-1", user_id="ada", credits=None, reason="it was down"
     ),
     CheckoutAsked(
         expires_at=NOON,
