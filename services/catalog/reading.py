@@ -1,4 +1,4 @@
-"""Reads a fetched repository's modules in a process of its own, and survives that process."""
+"""Reads a fetched repository's modules in processes of their own, and survives those."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,7 @@ from services.catalog.reading_messages import (
     Finished,
     Found,
     KnownModule,
+    Listed,
     NoModule,
     ReadRequest,
     Refused,
@@ -34,6 +35,9 @@ FIRST_LINE_SECONDS_MAX: Final = 60.0
 """For starting, and for listing a large repository."""
 STDERR_BYTES_MAX: Final = 4_096
 DEATHS_MAX: Final = 5
+MODULES_MAX: Final = 1_000
+RESULTS_MAX: Final = 16
+"""Results that wait for whoever keeps them; then the processes wait."""
 
 Result = Found | Same | Refused
 Pipe = TypeVar("Pipe", asyncio.StreamReader, asyncio.StreamWriter)
@@ -41,9 +45,13 @@ Pipe = TypeVar("Pipe", asyncio.StreamReader, asyncio.StreamWriter)
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """How long one module may take; a module that takes longer is refused, the others are not."""
+    """How long one module may take, and how many processes read a repository together.
+
+    A module that takes longer is refused, the others are not.
+    """
 
     module_seconds_max: float
+    processes_max: int = 1
 
 
 async def read_modules(
@@ -56,26 +64,80 @@ async def read_modules(
 ) -> AsyncGenerator[Result, None]:
     """Yield what every module of the repository is; `RepositoryError` if that cannot be told.
 
-    A directory on which the reading process hangs or dies is refused, and the reading goes on
-    behind it, at most `DEATHS_MAX` times.
+    A directory on which a reading process hangs or dies is refused, and the reading goes on behind
+    it, at most `DEATHS_MAX` times. At most `MODULES_MAX` modules are read.
     """
+    request = ReadRequest(
+        git_directory=str(fetched.git_directory),
+        commit=fetched.commit,
+        repository_name=repository_name,
+        known=tuple(known),
+        skip=(),
+        output_directory=str(output_directory),
+        shares=limits.processes_max,
+    )
+    shared = _Shared(limits)
+    tasks = [asyncio.create_task(_read_share(shared, request))]
+    running, modules = 1, 0
+    try:
+        while running:
+            match await shared.results.get():
+                case Listed(shares=shares):
+                    others = [msgspec.structs.replace(request, share=n) for n in range(1, shares)]
+                    tasks += [asyncio.create_task(_read_share(shared, each)) for each in others]
+                    running += len(others)
+                case Finished():
+                    running -= 1
+                case Exception() as error:
+                    raise error
+                case Found() | Same() | Refused() as result:
+                    modules += 1
+                    if modules > MODULES_MAX:
+                        message = f"the repository has more than {MODULES_MAX} modules"
+                        raise RepositoryError(message)
+                    yield result
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Shared:
+    """What the processes of one reading have in common."""
+
+    def __init__(self, limits: ReadingLimits) -> None:
+        self.limits = limits
+        self.results = asyncio.Queue[Result | Listed | Finished | Exception](RESULTS_MAX)
+        self.deaths = 0
+
+
+async def _read_share(shared: _Shared, request: ReadRequest) -> None:
+    """Put one process's results into the queue, and at last that it has finished, or failed."""
+    try:
+        async for result in _results(shared, request):
+            await shared.results.put(result)
+        await shared.results.put(Finished())
+    except Exception as error:  # noqa: BLE001 - it is raised where the results are waited for
+        await shared.results.put(error)
+
+
+async def _results(shared: _Shared, request: ReadRequest) -> AsyncGenerator[Result | Listed, None]:
     done: list[str] = []
-    for _ in range(DEATHS_MAX):
-        request = ReadRequest(
-            git_directory=str(fetched.git_directory),
-            commit=fetched.commit,
-            repository_name=repository_name,
-            known=tuple(known),
-            skip=tuple(done),
-            output_directory=str(output_directory),
-        )
+    is_listed = False
+    while shared.deaths < DEATHS_MAX:
         reading: str | None = None
+        asked = msgspec.structs.replace(request, skip=tuple(done))
         async with (
-            _process(request) as process,
-            contextlib.aclosing(_answers(process, limits)) as answers,
+            _process(asked) as process,
+            contextlib.aclosing(_answers(process, shared.limits)) as answers,
         ):
             async for answer in answers:
                 match answer:
+                    case Listed():
+                        # Only the first process starts others, and only once.
+                        if request.share == 0 and not is_listed:
+                            yield answer
+                        is_listed = True
                     case Started(path=path):
                         reading = path
                     case NoModule(path=path):
@@ -91,6 +153,7 @@ async def read_modules(
                         return
         if reading is None:
             raise RepositoryError("the repository's modules cannot be read: the reader died")
+        shared.deaths += 1
         done.append(reading)
         message = "cannot be read in the time and memory that a module may take"
         yield Refused(path=reading, problems=(Problem(file=".", line=0, message=message),))

@@ -16,7 +16,8 @@ class KnownModule(msgspec.Struct, frozen=True, kw_only=True):
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to read: a commit of a bare repository, but for the directories in `skip`.
 
-    Archives are written into `output_directory`.
+    Of many directories that are to be read, a process reads every `shares`-th, the `share`-th
+    first; of few, the first process reads all. Archives are written into `output_directory`.
     """
 
     git_directory: str
@@ -25,6 +26,14 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[KnownModule, ...]
     skip: tuple[str, ...]
     output_directory: str
+    share: int = 0
+    shares: int = 1
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed"):
+    """The first answer: how many processes share what is to be read."""
+
+    shares: int
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -74,4 +83,4 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Every directory has been looked at; nothing follows."""
 
 
-Answer = Started | NoModule | Same | Found | Refused | Unreadable | Finished
+Answer = Listed | Started | NoModule | Same | Found | Refused | Unreadable | Finished

@@ -25,7 +25,7 @@ from services.catalog.reading_messages import (
     Answer,
     Finished,
     Found,
-    KnownModule,
+    Listed,
     NoModule,
     ReadRequest,
     Refused,
@@ -35,53 +35,50 @@ from services.catalog.reading_messages import (
 )
 from services.catalog.terraform_files import raise_if_any, read_terraform
 
-READER_VERSION: Final = 1
+READER_VERSION: Final = 2
 """Counted up when the same files are to be read differently: then all modules are read anew."""
 
 ENTRIES_MAX: Final = 50_000
-MODULES_MAX: Final = 1_000
 PATH_LENGTH_MAX: Final = 400
+FEW: Final = 8
+"""Directories that one process reads sooner than a second one has started."""
 MEMORY_BYTES_MAX: Final = 2 * 1024**3
 REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 def read_repository(request: ReadRequest) -> Iterator[Answer]:
-    """Yield what every directory of the commit is, and at the end that it was the end."""
+    """Yield what every directory of this share is, and at the end that it was the end."""
     git_directory = Path(request.git_directory)
     try:
         root_id = root_tree_id(git_directory, request.commit)
         entries = list_tree(git_directory, request.commit, entries_max=ENTRIES_MAX)
         tree = Tree(entries, root_id)
-        known = {module.path: module for module in request.known}
+        same = {
+            module.path
+            for module in request.known
+            if tree.get(module.path) is not None
+            and fingerprint(tree, module.paths) == module.fingerprint
+        }
+        to_read = [path for path in tree.directories() if path not in same]
+        shares = request.shares if len(to_read) > FEW else 1
+        yield Listed(shares=shares)
         skipped = set(request.skip)
-        found = 0
+        if request.share == 0:
+            yield from (Same(path=path) for path in sorted(same - skipped))
         with open_blobs(git_directory) as blobs:
             reader = SourceReader(tree, blobs)
-            for path in tree.directories():
-                if path in skipped:
-                    continue
-                for answer in _read_directory(request, tree, reader, path, known.get(path)):
-                    found = _counted(answer, found)
-                    yield answer
+            for path in to_read[request.share :: shares]:
+                if path not in skipped:
+                    yield from _read_directory(request, tree, reader, path)
     except RepositoryError as error:
         yield Unreadable(message=f"the repository {error}")
         return
     yield Finished()
 
 
-def _counted(answer: Answer, found: int) -> int:
-    found += isinstance(answer, Found | Same | Refused)
-    if found > MODULES_MAX:
-        raise RepositoryError(f"has more than {MODULES_MAX} modules")
-    return found
-
-
 def _read_directory(
-    request: ReadRequest, tree: Tree, reader: SourceReader, path: str, known: KnownModule | None
+    request: ReadRequest, tree: Tree, reader: SourceReader, path: str
 ) -> Iterator[Answer]:
-    if known is not None and fingerprint(tree, known.paths) == known.fingerprint:
-        yield Same(path=path)
-        return
     problems: list[Problem] = []
     files = reader.own_files(path, WANTED_FILES, problems)
     if not may_be_module(files):

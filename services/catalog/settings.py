@@ -29,6 +29,10 @@ class CatalogSettings(RuntimeSettings):
     module_timeout_seconds: Annotated[
         float, Field(gt=0, le=600, description="how long reading one module may take")
     ] = 30.0
+    reading_processes_max: Annotated[
+        int | None,
+        Field(ge=1, le=64, description="how many processes read a repository; unset: one a core"),
+    ] = None
     repository_bytes_max: Annotated[
         int, Field(ge=65_536, le=2**33, description="how large a repository's pack may be")
     ] = 256 * 1024**2

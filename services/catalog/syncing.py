@@ -8,6 +8,7 @@ sync, the decider sees to.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -219,7 +220,10 @@ class _Sync:
                 repository_name=path.rstrip("/").rpartition("/")[2].removesuffix(".git"),
                 known=_unchanging(modules, sync.repository_url),
                 output_directory=output,
-                limits=ReadingLimits(module_seconds_max=self.settings.module_timeout_seconds),
+                limits=ReadingLimits(
+                    module_seconds_max=self.settings.module_timeout_seconds,
+                    processes_max=self.settings.reading_processes_max or os.cpu_count() or 1,
+                ),
             )
             async with contextlib.aclosing(reading):
                 results = [await self._kept(each, fetched.commit) async for each in reading]

@@ -150,6 +150,41 @@ async def test_the_repository_itself_may_be_a_module(tmp_path: Path) -> None:
     assert sorted(source(results[""], tmp_path / "s")) == sorted(files)
 
 
+async def test_processes_share_the_reading_and_find_the_same(tmp_path: Path) -> None:
+    files = {"README.md": "# Not a module."}
+    for number in range(25):
+        files |= {f"m{number}/module.yaml": yaml(f"m{number}"), f"m{number}/main.tf": MAIN}
+    files |= {"m7/main.tf": "{", "m3/module.yaml": "name: m3\n"}
+    repository = Repository.make(tmp_path / "r", files)
+    alone = await read(repository, tmp_path / "1")
+    together = await read(
+        repository, tmp_path / "3", limits=ReadingLimits(module_seconds_max=30, processes_max=3)
+    )
+    assert len(together) == 25
+    assert known(*together.values()) != ()
+    assert {path: repr(r).replace(str(tmp_path / "3"), "") for path, r in together.items()} == {
+        path: repr(r).replace(str(tmp_path / "1"), "") for path, r in alone.items()
+    }
+    unchanged = await read(
+        repository,
+        tmp_path / "4",
+        known=known(*alone.values()),
+        limits=ReadingLimits(module_seconds_max=30, processes_max=3),
+    )
+    assert sum(isinstance(result, Same) for result in unchanged.values()) == 23
+
+
+async def test_all_processes_together_may_die_a_few_times(tmp_path: Path) -> None:
+    # A process that may run no time at all dies on each module.
+    files: dict[str, str] = {}
+    for number in range(20):
+        files |= {f"m{number}/module.yaml": yaml(f"m{number}"), f"m{number}/main.tf": MAIN}
+    repository = Repository.make(tmp_path / "r", files)
+    limits = ReadingLimits(module_seconds_max=0.000_001, processes_max=3)
+    with pytest.raises(RepositoryError, match="more than 5 modules take too much time or memory"):
+        await read(repository, tmp_path / "1", limits=limits)
+
+
 async def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
     repository = Repository.make(
         tmp_path / "r",
