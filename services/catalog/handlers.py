@@ -6,7 +6,12 @@ from typing import Final
 
 import msgspec
 
-from contracts.deployer.v1 import DeploymentEvent, DeploymentQueued, DeploymentSucceeded
+from contracts.deployer.v1 import (
+    DeploymentErased,
+    DeploymentEvent,
+    DeploymentQueued,
+    DeploymentSucceeded,
+)
 from contracts.envelope import Envelope
 from contracts.gateway.v1 import FeatureRequested, RatingRequested, SyncRequested
 from runtime.refusal import Refusal
@@ -215,9 +220,9 @@ def _follow(event: DeploymentEvent, work: Work) -> None:
         case DeploymentQueued() if known is None:
             known = Deployment(user_id=event.user_id, module_id=event.module_id)
             work.put(DEPLOYMENTS, event.deployment_id, known)
-        case DeploymentSucceeded() if (
-            known is not None and not known.succeeded and event.action != "DESTROY"
-        ):
+        case DeploymentErased() if known is not None:
+            work.delete(DEPLOYMENTS, event.deployment_id)
+        case DeploymentSucceeded() if known is not None and not known.succeeded:
             succeeded = msgspec.structs.replace(known, succeeded=True)
             work.put(DEPLOYMENTS, event.deployment_id, succeeded)
         case _:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from contracts.deployer.v1 import DeploymentEvent, DeploymentQueued, DeploymentSucceeded
+from contracts.deployer.v1 import (
+    DeploymentDestroyed,
+    DeploymentErased,
+    DeploymentEvent,
+    DeploymentQueued,
+    DeploymentSucceeded,
+    UnsuccessfulEvent,
+)
 from contracts.envelope import Envelope
 from runtime.projector import Change
 
@@ -22,23 +29,27 @@ class Deployments:
 
 
 async def _apply(connection: asyncpg.Connection, event: DeploymentEvent) -> None:
-    if isinstance(event, DeploymentQueued):
-        await connection.execute(
-            """insert into deployments (deployment_id, module_id, live) values ($1, $2, false)
-               on conflict (deployment_id) do nothing""",
-            event.deployment_id,
-            event.module_id,
-        )
-    live = owns_resources(event)
-    if live is not None:
-        await connection.execute(
-            "update deployments set live = $2 where deployment_id = $1", event.deployment_id, live
-        )
+    match event:
+        case DeploymentQueued():
+            await connection.execute(
+                """insert into deployments (deployment_id, module_id, live) values ($1, $2, false)
+                   on conflict (deployment_id) do nothing""",
+                event.deployment_id,
+                event.module_id,
+            )
+        case DeploymentSucceeded() | UnsuccessfulEvent():
+            await _is_live(connection, event.deployment_id, live=event.owns_resources)
+        case DeploymentDestroyed():
+            await _is_live(connection, event.deployment_id, live=False)
+        case DeploymentErased():
+            await connection.execute(
+                "delete from deployments where deployment_id = $1", event.deployment_id
+            )
+        case _:
+            return
 
 
-def owns_resources(event: DeploymentEvent) -> bool | None:
-    """Return whether the deployment owns resources by this message; nothing where it is silent."""
-    if isinstance(event, DeploymentSucceeded):
-        return event.action != "DESTROY"
-    owns: bool | None = getattr(event, "owns_resources", None)
-    return owns
+async def _is_live(connection: asyncpg.Connection, deployment_id: str, *, live: bool) -> None:
+    await connection.execute(
+        "update deployments set live = $2 where deployment_id = $1", deployment_id, live
+    )

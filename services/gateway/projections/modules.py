@@ -14,7 +14,7 @@ from contracts.catalog.v1 import (
     ModuleUpdated,
     ModuleWithdrawn,
 )
-from contracts.deployer.v1 import DeploymentQueued, DeploymentSucceeded
+from contracts.deployer.v1 import DeploymentErased, DeploymentQueued, DeploymentSucceeded
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement, told
 
@@ -44,9 +44,13 @@ _VERSION = """
 _WITHDRAWN = "update modules set withdrawn_at = $2 where module_id = $1"
 _RATED = "update modules set rating_sum = $2, rating_count = $3 where module_id = $1"
 _STARS = """
-    insert into ratings (deployment_id, stars, rated_at) values ($1, $2, $3)
+    insert into ratings (deployment_id, stars, rated_at)
+    select $1, $2, $3
+    where not exists (select from module_deployments where deployment_id = $1 and erased)
     on conflict (deployment_id) do update
     set stars = excluded.stars, rated_at = excluded.rated_at"""
+_ERASED = "update module_deployments set erased = true where deployment_id = $1"
+_STARS_ERASED = "delete from ratings where deployment_id = $1"
 _FEATURED = "update modules set featured = $2 where module_id = $1"
 _DEPLOYED = """
     insert into module_deployments (deployment_id, module_id, succeeded) values ($1, $2, false)
@@ -73,9 +77,11 @@ def _statements(change: Change) -> Iterator[Statement]:
             yield _FEATURED, (module_id, False)
         case DeploymentQueued(deployment_id=deployment_id, module_id=module_id):
             yield _DEPLOYED, (deployment_id, module_id)
-        case DeploymentSucceeded(deployment_id=deployment_id, action=action):
-            if action != "DESTROY":
-                yield _SUCCEEDED, (deployment_id,)
+        case DeploymentSucceeded(deployment_id=deployment_id):
+            yield _SUCCEEDED, (deployment_id,)
+        case DeploymentErased(deployment_id=deployment_id):
+            yield _ERASED, (deployment_id,)
+            yield _STARS_ERASED, (deployment_id,)
         case _:
             return
 

@@ -10,7 +10,7 @@ from contracts.envelope import Envelope
 from contracts.events import Event
 from contracts.gateway.v1 import FeatureRequested, RatingRequested
 from contracts.registry import decode
-from contracts.types import BuildAction, Credits
+from contracts.types import Credits
 from runtime.clock import system_clock
 from runtime.ids import new_id
 from runtime.inbox import Delivery
@@ -78,16 +78,23 @@ def queued(deployment_id: str, user_id: str, module_id: str) -> deployer.Deploym
     )
 
 
-def succeeded(
-    deployment_id: str, user_id: str, action: BuildAction = "CREATE"
-) -> deployer.DeploymentSucceeded:
+def succeeded(deployment_id: str, user_id: str) -> deployer.DeploymentSucceeded:
     return deployer.DeploymentSucceeded(
         deployment_id=deployment_id,
         user_id=user_id,
         build_id=f"b-{deployment_id}",
-        action=action,
+        action="CREATE",
         hold_id="h",
         outputs=CIPHERTEXT,
+    )
+
+
+def destroyed(deployment_id: str, user_id: str) -> deployer.DeploymentDestroyed:
+    return deployer.DeploymentDestroyed(
+        deployment_id=deployment_id,
+        user_id=user_id,
+        build_id=f"b2-{deployment_id}",
+        action="DESTROY",
     )
 
 
@@ -169,11 +176,15 @@ async def test_who_does_not_own_it_or_has_not_seen_it_succeed_cannot_rate(
     await hands(catalog, "deployment-d-2", 1, queued("d-2", "ada", module_id))
     await hands(catalog, "deployment-d-2", 2, failed("d-2", "ada", owns=True))
     # What destroys well has not been deployed well.
-    await hands(catalog, "deployment-d-2", 3, succeeded("d-2", "ada", "DESTROY"))
+    await hands(catalog, "deployment-d-2", 3, destroyed("d-2", "ada"))
+    await deploys(catalog, "d-3", "ada", module_id)
+    erased = deployer.DeploymentErased(deployment_id="d-3", user_id="ada")
+    await hands(catalog, "deployment-d-3", 3, erased)
     for asker, deployment_id, of_module, code in (
         ("bob", "d-1", module_id, "UNKNOWN_DEPLOYMENT"),
         ("ada", "d-1", "another", "UNKNOWN_DEPLOYMENT"),
         ("ada", "none", module_id, "UNKNOWN_DEPLOYMENT"),
+        ("ada", "d-3", module_id, "UNKNOWN_DEPLOYMENT"),
         ("ada", "d-2", module_id, "DEPLOYMENT_NOT_SUCCEEDED"),
     ):
         fields = {"deployment_id": deployment_id, "module_id": of_module, "stars": 5}
@@ -203,7 +214,7 @@ async def test_a_sync_tells_how_many_live_deployments_it_touches(
         repository, module_id = await published(catalog, tmp_path)
         for number in range(3):
             await deploys(catalog, f"d-{number}", "ada", module_id)
-        await hands(catalog, "deployment-d-0", 3, succeeded("d-0", "ada", "DESTROY"))
+        await hands(catalog, "deployment-d-0", 3, destroyed("d-0", "ada"))
         await hands(catalog, "deployment-f-1", 1, queued("f-1", "bob", module_id))
         await hands(catalog, "deployment-f-1", 2, failed("f-1", "bob", owns=True))
         await hands(catalog, "deployment-f-2", 1, queued("f-2", "bob", module_id))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from contracts.catalog.v1 import ModuleUnfeatured, ModuleWithdrawn, RequestRefused
+from contracts.deployer.v1 import DeploymentErased
 from contracts.gateway.v1 import FeatureRequested, RatingRequested
 from tests.integration.gateway.api import Api, Person
 from tests.integration.gateway.neighbours import (
@@ -166,3 +167,15 @@ async def test_what_is_withdrawn_keeps_its_stars_and_can_still_be_unpinned(api: 
     module = await ada.gets("/api/modules/m-1")
     assert (module["rating"], module["pinned"]) == ({"average": "3.00", "count": 1}, True)
     assert (await ada.asks("DELETE", "/api/modules/m-1/pin")).status_code == 204
+
+
+async def test_what_a_deployment_was_given_goes_with_it_and_the_counts_stay(api: Api) -> None:
+    ada = await api.person()
+    await publishes(api)
+    deployment_id = (await succeeded(api, ada)).asked.deployment_id
+    await rates(api, ada, deployment_id, 4, total=(4, 1))
+    erased = DeploymentErased(deployment_id=deployment_id, user_id=ada.id)
+    await api.tells(f"deployment-{deployment_id}", erased)
+    assert await api.running.pool.fetchval("select count(*) from ratings") == 0
+    shown = await card(ada)
+    assert (shown["rating"], shown["deployment_count"]) == ({"average": "4.00", "count": 1}, 1)
