@@ -190,7 +190,7 @@ def taken(table: pa.Table, order: list[int]) -> pa.Table:
 
 CHANGES: dict[str, Callable[[pa.Table, int], pa.Table]] = {
     "a body": lambda t, n: changed_in(
-        t, n, "body", t.column("body")[n].as_py().replace('"balance"', '"balence"')
+        t, n, "body", t.column("body")[n].as_py().replace('"balance"', '"balances"')
     ),
     "an actor": lambda t, n: changed_in(t, n, "actor", "x"),
     "a cause": lambda t, n: changed_in(t, n, "causation_id", "x"),
