@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from runtime.connection import Connection
-from runtime.processor import Processor
+from runtime.process import Running
 from runtime.work import Outcome
 from services.ledger.commands import CloseDispute, OpenDispute, RefundPurchase
 from services.ledger.events import Fact
@@ -30,8 +30,7 @@ _FACTS: Final = """
 
 
 async def change(
-    connection: Connection,
-    processor: Processor,
+    running: Running,
     command: RefundPurchase | OpenDispute | CloseDispute,
     *,
     actor: str,
@@ -44,14 +43,16 @@ async def change(
     `Processor.execute` does.
     """
     for attempt in range(1, ATTEMPTS_MAX + 1):
-        spending = await read(connection, command.user_id, command.lot_id)
+        # The connection goes back first: whoever decides needs one of the same pool.
+        async with running.pool.acquire() as connection:
+            spending = await read(connection, command.user_id, command.lot_id)
         told = ChangePurchase(
             actor=actor,
             correlation_id=correlation_id,
             change=replace(command, spending=spending),
         )
         try:
-            return await processor.execute(told)
+            return await running.processor.execute(told)
         except StaleSpendingError:
             if attempt == ATTEMPTS_MAX:
                 raise

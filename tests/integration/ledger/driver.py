@@ -15,6 +15,9 @@ from contracts.types import BasisPoints, Credits
 from runtime.ids import new_id
 from runtime.inbox import Delivery
 from runtime.process import Running
+from runtime.work import Outcome
+from services.ledger import spenders
+from services.ledger.commands import CloseDispute, OpenDispute, RefundPurchase
 from services.ledger.settings import LedgerSettings
 from tests.support.environment import Database
 
@@ -125,6 +128,19 @@ class Ledger:
             credits=Credits(credits_taken),
             **{"reason": "booked twice", **more},
         )
+
+    async def refund(self, deployment_id: str, user_id: str, **more: Any) -> str:
+        """Ask for a deployment to be refunded; return the request's id."""
+        return await self._request(
+            gateway.SettlementRefundRequested,
+            deployment_id=deployment_id,
+            user_id=user_id,
+            **{"credits": None, "reason": "it was down", **more},
+        )
+
+    async def change(self, command: RefundPurchase | OpenDispute | CloseDispute) -> Outcome:
+        """Refund or dispute a purchase, as Stripe tells of it."""
+        return await spenders.change(self.running, command, actor="stripe", correlation_id=new_id())
 
     async def hold(self, deployment_id: str, user_id: str, list_price: int, **more: Any) -> None:
         """Ask for a hold of one deployment."""
