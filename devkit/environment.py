@@ -158,10 +158,18 @@ class Environment:
                 }
                 return {**archive, **work, **builds, **self._sealing_key(service)}
             case "ledger":
+                stripe = {
+                    "TOLLGATE_STRIPE_API_KEY": self.secrets.stripe_api_key,
+                    "TOLLGATE_STRIPE_API_URL": self.health_url("stripe"),
+                }
                 segments = self.directory.segments.resolve().as_uri()
                 return {
                     "TOLLGATE_SIGNING_KEY": self.secrets.signing_key,
                     "TOLLGATE_SEGMENTS_URL": segments,
+                    "TOLLGATE_PUBLIC_URL": os.environ.get(
+                        "TOLLGATE_PUBLIC_URL", self.health_url("gateway")
+                    ),
+                    **(stripe if self.fakes_stripe else {}),
                 }
             case "gateway":
                 hook = {"TOLLGATE_STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret}

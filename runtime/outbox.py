@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from contracts.subjects import stream_of_subject
+from runtime.leadership import lead
 from runtime.metrics import OUTBOX_PENDING, PUBLISHED, RELAY_FAILURES
 from runtime.store import OutboxRow, Store
 
@@ -21,7 +22,6 @@ RELAY_BATCH_MAX: Final = 500
 RELAY_BATCH_BYTES_MAX: Final = 4 * 1024**2
 IDLE_POLL_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 0.5
-LEADER_RETRY_SECONDS: Final = 1.0
 _RELAY_LOCK: Final = "tollgate.relay"
 
 
@@ -97,27 +97,4 @@ def batches(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
 
 async def relay_as_leader(relay: Relay, dsn: str) -> None:
     """Relay whenever this process holds the lock; for ever."""
-    while True:
-        relay.beat()
-        try:
-            connection = await asyncpg.connect(dsn, timeout=5)
-        except (OSError, asyncpg.PostgresError) as error:
-            structlog.get_logger().warning("relay.database_away", error=repr(error))
-            await asyncio.sleep(LEADER_RETRY_SECONDS)
-            continue
-        try:
-            if await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _RELAY_LOCK):
-                await relay.run(connection)
-            else:
-                await asyncio.sleep(LEADER_RETRY_SECONDS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            structlog.get_logger().warning("relay.leadership_lost", error=repr(error))
-        finally:
-            await _close(connection)
-
-
-async def _close(connection: asyncpg.Connection) -> None:
-    try:
-        await connection.close(timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        connection.terminate()
+    await lead(dsn, lock=_RELAY_LOCK, beat=relay.beat, run=relay.run)

@@ -34,6 +34,7 @@ KINDS: Final = {
 SESSION_PARAMETERS: Final = (
     *("mode", "line_items", "success_url", "cancel_url", "client_reference_id", "metadata"),
     *("payment_intent_data", "expires_at", "customer_email", "payment_method_types"),
+    "adaptive_pricing",
 )
 
 

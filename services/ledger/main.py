@@ -1,8 +1,16 @@
 """Where the ledger is put together; nothing happens at import."""
 
+import asyncio
+from dataclasses import dataclass
+
 from contracts.ledger.v1 import RequestRefused
 from runtime.process import Service
 from runtime.projector import OfKind
+from runtime.work import Message, Needs, Work
+from services.ledger.checkouts.handlers import CheckoutHandlers
+from services.ledger.checkouts.projection import Checkouts
+from services.ledger.checkouts.publishing import CHECKOUT
+from services.ledger.checkouts.worker import work_with_stripe
 from services.ledger.expiry import expire_due_lots
 from services.ledger.handlers import LedgerHandlers
 from services.ledger.periods.attesting import attest_by_schedule
@@ -20,12 +28,15 @@ from services.ledger.settings import LedgerSettings
 
 def build(settings: LedgerSettings) -> Service:
     """Return the service, composed."""
+    stripe = asyncio.Event()
+    checkouts = CheckoutHandlers(configured=settings.stripe_api_key is not None, wake=stripe.set)
     return Service(
         name="ledger",
-        kinds=(WALLET, PERIOD),
-        handlers=LedgerHandlers(),
-        projections=tuple(
-            OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())
+        kinds=(WALLET, PERIOD, CHECKOUT),
+        handlers=_Handlers(LedgerHandlers(), checkouts),
+        projections=(
+            *(OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())),
+            Checkouts(),
         ),
         refused=RequestRefused,
         tasks=(
@@ -33,6 +44,26 @@ def build(settings: LedgerSettings) -> Service:
             seal_by_schedule(settings),
             attest_by_schedule(settings),
             verify_on_request,
+            work_with_stripe(settings, stripe),
         ),
         floor=FLOOR,
     )
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """Gives each message to those whom it concerns: checkouts' to them, all others to wallets."""
+
+    wallets: LedgerHandlers
+    checkouts: CheckoutHandlers
+
+    def needs(self, message: Message) -> Needs:
+        """Return what must be locked and loaded."""
+        return self._of(message).needs(message)
+
+    def handle(self, message: Message, work: Work) -> None:
+        """Do it."""
+        self._of(message).handle(message, work)
+
+    def _of(self, message: Message) -> LedgerHandlers | CheckoutHandlers:
+        return self.checkouts if self.checkouts.takes(message) else self.wallets

@@ -1,0 +1,239 @@
+"""Brings checkouts up to what Stripe says of them: the one way in which money becomes credits.
+
+Every step may be repeated, and is skipped where it was done: the purchase is booked under the
+checkout's id, a refund and a dispute under Stripe's. So it does not matter how often, in which
+order and by whom it is asked for, nor where a process is killed.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from runtime.process import Running
+from runtime.refusal import Refusal
+from services.ledger import spenders
+from services.ledger.checkouts.handlers import ChangeCheckout
+from services.ledger.checkouts.known import (
+    KnownCheckout,
+    Misfit,
+    checkout_by_id,
+    checkout_by_payment,
+    forget_problems,
+    misfit,
+    tell_problem,
+)
+from services.ledger.checkouts.rules import CheckoutCommand, End, Pay
+from services.ledger.commands import CloseDispute, OpenDispute, RecordPurchase, RefundPurchase
+from services.ledger.handlers import ChangePurchase
+from services.ledger.stripe_gateway import Dispute, Refund, Session, StripeGateway
+
+STRIPE = "stripe"
+"""Who books what Stripe says."""
+FAILED = ("requires_payment_method", "canceled")
+"""How a payment intent stands, once its session is complete, when the money did not arrive."""
+
+
+@dataclass
+class Syncing:
+    """Stripe on the one side, the ledger on the other."""
+
+    running: Running
+    stripe: StripeGateway
+    one_reader: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a connection is: the others of the pool are for the messages."""
+
+    async def follow(self, object_type: str, object_id: str, correlation_id: str) -> None:
+        """Bring the checkout up to date that an object of Stripe's belongs to, if any does."""
+        session = await self._session_about(object_type, object_id)
+        if session is None or session.checkout_id is None:
+            structlog.get_logger().info("stripe.not_ours", type=object_type, id=object_id)
+            return
+        known = await self._known(session.checkout_id)
+        if known is not None:
+            await self._bring_up(known, session, correlation_id)
+        elif session.paid:
+            why = Misfit("UNKNOWN_CHECKOUT", f"{session.checkout_id} was never asked for")
+            await self._tell(session.session_id, session.checkout_id, why)
+
+    async def check(self, checkout_id: str, correlation_id: str) -> None:
+        """Bring a checkout up to date."""
+        known = await self._known(checkout_id)
+        if known is None or known.session_id is None:
+            return
+        session = await self.stripe.session(known.session_id)
+        if session is None:
+            why = Misfit("SESSION_GONE", f"Stripe has no session {known.session_id}")
+            await self._tell(known.session_id, checkout_id, why)
+            return
+        await self._bring_up(known, session, correlation_id)
+
+    async def _session_about(self, object_type: str, object_id: str) -> Session | None:
+        if object_type == "checkout.session":
+            return await self.stripe.session(object_id)
+        payment_id = await self.stripe.payment_of(object_type, object_id)
+        if payment_id is None:
+            return None
+        async with self.running.pool.acquire() as connection:
+            known = await checkout_by_payment(connection, payment_id)
+        if known is not None and known.session_id is not None:
+            return await self.stripe.session(known.session_id)
+        return await self.stripe.session_of_payment(payment_id)
+
+    async def _bring_up(self, known: KnownCheckout, session: Session, correlation_id: str) -> None:
+        if not session.paid:
+            await self._end_unpaid(known, session, correlation_id)
+            return
+        why = misfit(known, session) or await self._book(known, session, correlation_id)
+        if why is None:
+            why = await self._take_back(known, session, correlation_id)
+        if why is not None:
+            await self._tell(session.session_id, known.checkout_id, why)
+            return
+        async with self.running.pool.acquire() as connection:
+            await forget_problems(connection, known.checkout_id)
+
+    async def _end_unpaid(
+        self, known: KnownCheckout, session: Session, correlation_id: str
+    ) -> None:
+        """End a checkout that can no longer be paid; one that can, or is on its way, stays."""
+        bounced = (
+            session.status == "complete"
+            and session.payment is not None
+            and session.payment.status in FAILED
+        )
+        if known.status == "PAID":
+            why = Misfit("NOT_PAID", "what was booked as paid is not, says Stripe")
+            await self._tell(session.session_id, known.checkout_id, why)
+        elif session.status == "expired":
+            await self._change(known, End(failure=None), correlation_id)
+        elif bounced:
+            failure = ("PAYMENT_FAILED", "the payment did not arrive")
+            await self._change(known, End(failure=failure), correlation_id)
+
+    async def _book(
+        self, known: KnownCheckout, session: Session, correlation_id: str
+    ) -> Misfit | None:
+        """Book the purchase, once, and then say that it is paid."""
+        if session.payment is None:
+            return Misfit("NO_PAYMENT", "the session is paid and names no payment")
+        payment_id = session.payment.payment_id
+        purchase = RecordPurchase(
+            user_id=known.user_id,
+            lot_id=known.checkout_id,
+            credits=known.credits,
+            bonus_credits=known.bonus,
+            price_minor=known.price_minor,
+            currency=known.currency,
+            source=f"stripe:{payment_id}",
+            recorded_by=STRIPE,
+            payment_id=payment_id,
+            checkout_id=known.checkout_id,
+        )
+        if known.status != "PAID":
+            try:
+                await self.running.processor.execute(
+                    ChangePurchase(actor=STRIPE, correlation_id=correlation_id, change=purchase)
+                )
+            except Refusal as refusal:
+                return Misfit("BOOKING_REFUSED", f"{refusal.code}: {refusal.detail}")
+        paid = Pay(session_id=session.session_id, payment_id=payment_id)
+        await self._change(known, paid, correlation_id)
+        return None
+
+    async def _take_back(
+        self, known: KnownCheckout, session: Session, correlation_id: str
+    ) -> Misfit | None:
+        """Apply what was refunded and disputed; the last thing that does not fit is told."""
+        payment = session.payment
+        why: Misfit | None = None
+        if payment is not None and payment.refunded_minor:
+            for refund in await self.stripe.refunds(payment.payment_id):
+                if refund.final:
+                    why = await self._refund(known, refund, correlation_id) or why
+        if payment is not None and payment.disputed:
+            for dispute in await self.stripe.disputes(payment.payment_id):
+                if dispute.stand != "NONE":
+                    why = await self._dispute(known, dispute, correlation_id) or why
+        return why
+
+    async def _refund(
+        self, known: KnownCheckout, refund: Refund, correlation_id: str
+    ) -> Misfit | None:
+        command = RefundPurchase(
+            user_id=known.user_id,
+            lot_id=known.checkout_id,
+            refund_id=refund.refund_id,
+            amount_minor=refund.amount_minor,
+            currency=refund.currency,
+            reason="refunded through Stripe",
+            refunded_by=STRIPE,
+            spending=None,
+        )
+        return await self._unwind(command, refund.refund_id, correlation_id)
+
+    async def _dispute(
+        self, known: KnownCheckout, dispute: Dispute, correlation_id: str
+    ) -> Misfit | None:
+        opened = OpenDispute(
+            user_id=known.user_id,
+            lot_id=known.checkout_id,
+            dispute_id=dispute.dispute_id,
+            amount_minor=dispute.amount_minor,
+            currency=dispute.currency,
+            reason=dispute.reason,
+            spending=None,
+        )
+        why = await self._unwind(opened, dispute.dispute_id, correlation_id)
+        if why is not None or dispute.stand not in ("WON", "LOST"):
+            return why
+        closed = CloseDispute(
+            user_id=known.user_id,
+            lot_id=known.checkout_id,
+            dispute_id=dispute.dispute_id,
+            outcome=dispute.stand,
+            reason=f"the dispute was {dispute.stand.lower()}",
+            closed_by=STRIPE,
+            spending=None,
+        )
+        return await self._unwind(closed, dispute.dispute_id, correlation_id)
+
+    async def _unwind(
+        self,
+        command: RefundPurchase | OpenDispute | CloseDispute,
+        object_id: str,
+        correlation_id: str,
+    ) -> Misfit | None:
+        async with self.one_reader, self.running.pool.acquire() as connection:
+            try:
+                await spenders.change(
+                    connection,
+                    self.running.processor,
+                    command,
+                    actor=STRIPE,
+                    correlation_id=correlation_id,
+                )
+            except Refusal as refusal:
+                refused = f"{type(command).__name__} {object_id} {refusal.code}: {refusal.detail}"
+                return Misfit("CHANGE_REFUSED", refused)
+        return None
+
+    async def _change(
+        self, known: KnownCheckout, change: CheckoutCommand, correlation_id: str
+    ) -> None:
+        await self.running.processor.execute(
+            ChangeCheckout(
+                actor=STRIPE,
+                correlation_id=correlation_id,
+                checkout_id=known.checkout_id,
+                change=change,
+            )
+        )
+
+    async def _known(self, checkout_id: str) -> KnownCheckout | None:
+        async with self.running.pool.acquire() as connection:
+            return await checkout_by_id(connection, checkout_id)
+
+    async def _tell(self, object_id: str, checkout_id: str | None, why: Misfit) -> None:
+        async with self.running.pool.acquire() as connection:
+            await tell_problem(connection, object_id, checkout_id, why, self.running.clock.now())
