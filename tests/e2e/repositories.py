@@ -74,16 +74,22 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text)
 
 
+def commit(folder: Path) -> None:
+    """Commit all that has changed in a repository."""
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "--message=Modules")
+
+
 def _committed(folder: Path) -> str:
-    for words in (
-        ("init", "--quiet", "--initial-branch=main"),
-        ("add", "--all"),
-        ("commit", "--quiet", "--message=First modules"),
-    ):
-        subprocess.run(
-            ["git", "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", *words],
-            cwd=folder,
-            check=True,
-            timeout=30,
-        )
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder)
     return folder.as_uri()
+
+
+def _git(folder: Path, *words: str) -> None:
+    subprocess.run(
+        ["git", "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", *words],
+        cwd=folder,
+        check=True,
+        timeout=30,
+    )
