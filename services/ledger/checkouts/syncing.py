@@ -5,8 +5,7 @@ checkout's id, a refund and a dispute under Stripe's. So it does not matter how 
 order and by whom it is asked for, nor where a process is killed.
 """
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -40,8 +39,6 @@ class Syncing:
 
     running: Running
     stripe: StripeGateway
-    one_reader: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a connection is: the others of the pool are for the messages."""
 
     async def follow(self, object_type: str, object_id: str, correlation_id: str) -> None:
         """Bring the checkout up to date that an object of Stripe's belongs to, if any does."""
@@ -204,18 +201,13 @@ class Syncing:
         object_id: str,
         correlation_id: str,
     ) -> Misfit | None:
-        async with self.one_reader, self.running.pool.acquire() as connection:
-            try:
-                await spenders.change(
-                    connection,
-                    self.running.processor,
-                    command,
-                    actor=STRIPE,
-                    correlation_id=correlation_id,
-                )
-            except Refusal as refusal:
-                refused = f"{type(command).__name__} {object_id} {refusal.code}: {refusal.detail}"
-                return Misfit("CHANGE_REFUSED", refused)
+        try:
+            await spenders.change(
+                self.running, command, actor=STRIPE, correlation_id=correlation_id
+            )
+        except Refusal as refusal:
+            refused = f"{type(command).__name__} {object_id} {refusal.code}: {refusal.detail}"
+            return Misfit("CHANGE_REFUSED", refused)
         return None
 
     async def _change(
