@@ -2,7 +2,9 @@
 
 `subject` and `partitionkey` are the name of the stream the message belongs to; `sequence` counts
 that stream's published messages from 1 without a gap. `seen` names the streams, and how far, that
-the sender had applied and that matter to the message.
+the sender had applied and that matter to the message. `factversion` and `facthash` are the place
+and the chained hash of the stored fact that the message tells of, where there is one: so whoever
+keeps a message can point to what proves it.
 """
 
 import re
@@ -30,6 +32,10 @@ StreamName = Annotated[str, Field(pattern=STREAM_NAME_PATTERN, max_length=STREAM
 _SEEN: Final = re.compile(r"([a-z_]+(?:-[A-Za-z0-9._:-]+)?)=(0|[1-9][0-9]{0,9})")
 
 
+def _unset(value: object) -> bool:
+    return value is None
+
+
 class Envelope(BaseModel, Generic[E_co]):
     """A message as it travels: who says it, of which stream, what number, caused by what."""
 
@@ -52,6 +58,8 @@ class Envelope(BaseModel, Generic[E_co]):
     causationid: Id | None = None
     seen: Annotated[str, Field(max_length=16_384)] = ""
     traceparent: Annotated[str, Field(max_length=64)] | None = None
+    factversion: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, exclude_if=_unset)] = None
+    facthash: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", exclude_if=_unset)] = None
     data: E_co
 
     @field_validator("seen")
@@ -78,7 +86,8 @@ class Envelope(BaseModel, Generic[E_co]):
     def to_bytes(self) -> bytes:
         """Return the structured JSON, without spaces, in the order of the fields.
 
-        An attribute that is not set is `null`, which CloudEvents reads as absent.
+        An attribute that is not set is `null`, which CloudEvents reads as absent, or absent where
+        no stored fact stands behind the message.
         """
         return self.model_dump_json().encode()
 
@@ -103,6 +112,8 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     causationid: str | None
     seen: str
     traceparent: str | None
+    factversion: int | msgspec.UnsetType = msgspec.UNSET
+    facthash: str | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Raw
 
     def to_bytes(self) -> bytes:

@@ -96,7 +96,7 @@ def write(contracts: Sequence[Contract], folder: Path) -> list[str]:
 
 
 class _AsSent(GenerateJsonSchema):
-    """Says what is sent: every field is there, those with a default too.
+    """Says what is sent: every field is there, those with a default too, unless it is left out.
 
     Titles that only repeat a field's name are left out, and what a thing is comes first.
     """
@@ -106,8 +106,8 @@ class _AsSent(GenerateJsonSchema):
         return False
 
     @override
-    def field_is_required(self, *_arguments: Any, **_keywords: Any) -> bool:
-        return True
+    def field_is_required(self, field: Any, *_arguments: Any, **_keywords: Any) -> bool:
+        return field.get("serialization_exclude_if") is None
 
     @override
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:

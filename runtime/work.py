@@ -161,7 +161,8 @@ class Work:
             self._records.append(record)
             self.observed.append(record)
             for event in kind.publish(record):
-                self._send(head, event, at=at, causation_id=record.id)
+                place = (record.version, head.last_hash.hex())
+                self._send(head, event, at=at, causation_id=record.id, fact=place)
         self._states[stream] = state
         self._touched[stream] = head
 
@@ -294,7 +295,15 @@ class Work:
         head.version, head.last_at, head.last_hash = record.version, at, row.hash
         return record
 
-    def _send(self, head: Head, event: Event, *, at: datetime, causation_id: str | None) -> None:
+    def _send(
+        self,
+        head: Head,
+        event: Event,
+        *,
+        at: datetime,
+        causation_id: str | None,
+        fact: tuple[int, str] | None = None,
+    ) -> None:
         check_sendable(event, head.name)
         head.sequence += 1
         wire = Wire(
@@ -310,6 +319,8 @@ class Work:
             causationid=causation_id,
             seen=self._seen(),
             traceparent=self._traceparent,
+            factversion=msgspec.UNSET if fact is None else fact[0],
+            facthash=msgspec.UNSET if fact is None else fact[1],
             data=msgspec.Raw(event.model_dump_json().encode()),
         )
         self._published.append(Sent(event, wire.correlationid))

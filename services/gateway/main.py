@@ -13,6 +13,7 @@ from services.gateway.housekeeping import keep_house
 from services.gateway.projections.checkouts import CHECKOUTS
 from services.gateway.projections.client_events import ClientEvents
 from services.gateway.projections.deployments import DEPLOYMENTS
+from services.gateway.projections.evidence import EVIDENCE
 from services.gateway.projections.ledger import LEDGER
 from services.gateway.projections.modules import MODULES
 from services.gateway.projections.pins import PINS
@@ -61,6 +62,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             DEPLOYMENTS,
             REVENUE,
             LEDGER,
+            EVIDENCE,
             REQUESTS,
             ClientEvents(),
         ),

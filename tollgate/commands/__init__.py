@@ -2,7 +2,19 @@
 
 import typer
 
-from tollgate.commands import accounts, bench, bus, config, contracts, db, ledger, parked, state, up
+from tollgate.commands import (
+    accounts,
+    bench,
+    bus,
+    config,
+    contracts,
+    db,
+    ledger,
+    parked,
+    revenue,
+    state,
+    up,
+)
 
 app = typer.Typer(
     name="tollgate",
@@ -23,6 +35,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(bus.app, name="bus")
 app.add_typer(ledger.app, name="ledger")
 app.command("replay")(ledger.replay)
+app.command("explain")(revenue.explain)
 app.add_typer(state.app, name="state")
 app.add_typer(parked.app, name="parked")
 app.command("bench")(bench.bench)

@@ -18,6 +18,7 @@ from services.gateway.http import (
     credits,  # noqa: A004 - the resource's name
     deployments,
     events,
+    explanations,
     github_hook,
     health,
     ledger,
@@ -49,8 +50,8 @@ _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
     session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
-    stripe_hook, quotes, deployments, refunds, logs, requests, events, revenue, ledger, openapi,
-    health,
+    stripe_hook, quotes, deployments, refunds, logs, requests, events, revenue, explanations,
+    ledger, openapi, health,
 )  # fmt: skip
 
 

@@ -1,0 +1,97 @@
+"""`tollgate explain`: a deployment's revenue, opened down to the events that it follows from."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
+
+Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's id.")]
+
+
+def explain(deployment: Deployment, data_dir: DataDir = None, *, as_json: AsJson = False) -> None:
+    """Show how a deployment's revenue came about; exit status 1 where it cannot be computed again.
+
+    Settlement, slices, lots, payments, shares, rounding, and the events with their hashes.
+    """
+    with failures_told():
+        found = asyncio.run(_explained(deployment, data_dir))
+    if found is None:
+        typer.echo(f"deployment {deployment} was never settled", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        print_json(found)
+    else:
+        for line in _told(found):
+            typer.echo(line)
+    if not found["agrees"]:
+        raise typer.Exit(1)
+
+
+async def _explained(deployment: str, data_dir: Any) -> dict[str, Any] | None:
+    import asyncpg
+
+    from services.gateway.explanations import explain as open_revenue
+    from services.gateway.explanations import read_evidence
+    from tollgate.target import service_dsns
+
+    connection = await asyncpg.connect(service_dsns(data_dir, "gateway")["gateway"], timeout=10)
+    try:
+        return open_revenue(await read_evidence(connection, deployment))
+    finally:
+        await connection.close()
+
+
+def _told(found: Mapping[str, Any]) -> Iterator[str]:
+    settlement, currency = found["settlement"], found["currency"]
+    yield (
+        f"{found['module_name']} {found['module_version']}: {settlement['cost']} credits, settled "
+        f"{settlement['settled_at']}, shares of settings {settlement['settings_version']}: "
+        f"partner {settlement['partner_basis_points'] / 100:.2f} %, "
+        f"agent {settlement['agent_basis_points'] / 100:.2f} %"
+    )
+    for line in found["lines"]:
+        yield from _line_told(line, currency)
+    for lot in found["lots"]:
+        paid = lot["payment_id"] or lot["source"]
+        yield (
+            f"lot {lot['lot_id']}: {lot['kind']}, {lot['credits']} credits for "
+            f"{_money(lot['price_minor'], currency)}, {paid}"
+        )
+    for event in found["events"]:
+        yield (
+            f"event {event['stream']}#{event['fact_version'] or event['sequence']} "
+            f"{event['type']} {event['fact_hash'] or ''}"
+        )
+    totals = found["totals"]
+    yield f"true revenue {_money(totals['true_revenue_minor'], currency)}"
+    for payee, share in totals["shares_minor"].items():
+        yield f"  of it {_money(share, currency)} for {payee}"
+    yield "all of it can be computed again" if found["agrees"] else "THIS DOES NOT FIT"
+
+
+def _line_told(line: Mapping[str, Any], currency: str) -> Iterator[str]:
+    reverses = f" of line {line['reverses']}" if line["reverses"] else ""
+    fits = "" if line["agrees"] else "  DOES NOT FIT"
+    yield (
+        f"line {line['line']} {line['kind']}{reverses}, {line['recognized_at']}: "
+        f"{_money(line['true_revenue_minor'], currency)}{fits}"
+    )
+    for taken in line["slices"]:
+        yield (
+            f"  credits {taken['start']} to {taken['end']} of lot {taken['lot_id']}: "
+            f"{taken['formula']} = {_money(taken['revenue_minor'], currency)}"
+        )
+    for share in line["shares"]:
+        yield (
+            f"  {share['payee_role']} {share['payee_id']} line {share['sequence']}: "
+            f"{share['formula']}; {_money(share['running_total_minor'], currency)} so far"
+        )
+
+
+def _money(amount_minor: int, currency: str) -> str:
+    sign = "-" if amount_minor < 0 else ""
+    whole, rest = divmod(abs(amount_minor), 100)
+    return f"{sign}{whole}.{rest:02} {currency}"
