@@ -98,12 +98,12 @@ async def test_a_cursor_is_good_for_its_own_list_only(api: Api) -> None:
     [
         ("kubernetes", ["gke-cluster"]),
         ("KUBER", ["gke-cluster"]),
-        ("kubernets", ["gke-cluster"]),
+        ("kubernets", ["gke-cluster"]),  # codespell:ignore
         ("kubrenetes", ["gke-cluster"]),
-        ("clutser gke", ["gke-cluster"]),
-        ("wesbite", ["static-website"]),
+        ("clutser gke", ["gke-cluster"]),  # codespell:ignore
+        ("wesbite", ["static-website"]),  # codespell:ignore
         ("postgers", ["postgres"]),
-        ("databse", ["postgres"]),
+        ("databse", ["postgres"]),  # codespell:ignore
         ("ready use", ["gke-cluster", "postgres", "static-website"]),
         ("static", ["gke-cluster", "postgres", "static-website"]),  # a tag of all of them
         ("xyz", []),
