@@ -36,7 +36,8 @@ class Effect(NamedTuple):
     """What a fact does.
 
     `moved` is what it adds to the parts of the balance, `…_spent` to the credits that settlements
-    were paid with, `earns` its true revenue in minor units, `slices` all it names, by their fate.
+    were paid with, `earns` its true revenue in minor units, for so many `earning` credits;
+    `slices` are all it names, by their fate.
     """
 
     hold: Hold | None = None
@@ -45,6 +46,7 @@ class Effect(NamedTuple):
     awarded_spent: int = 0
     purchased_spent: int = 0
     earns: int = 0
+    earning: int = 0
     slices: tuple[tuple[str, tuple[Slice, ...]], ...] = ()
 
 
@@ -87,6 +89,7 @@ def _unwound(fact: Reversal) -> Effect:
                 hold,
                 moved={"purchased": -debt, "debt": debt},
                 earns=-revenue_of(slices),
+                earning=-parts(slices)[1],
                 slices=(("reversed", slices),),
             )
         case DebtRepaid():
@@ -108,6 +111,7 @@ def _settled(hold: Hold) -> Effect:
         awarded_spent=awarded,
         purchased_spent=purchased,
         earns=revenue_of(hold.slices),
+        earning=purchased,
         slices=(("spent", hold.slices),),
     )
 
@@ -122,6 +126,7 @@ def _refunded(fact: SettlementRefunded) -> Effect:
         awarded_spent=-awarded - awarded_owed,
         purchased_spent=-purchased - purchased_owed,
         earns=-revenue_of(fact.slices),
+        earning=-purchased,
         slices=(("returned", fact.slices), ("debt_cancelled", fact.debt_cancelled)),
     )
 
@@ -137,6 +142,7 @@ def _repaid(fact: DebtRepaid) -> Effect:
         awarded_spent=awarded - awarded_owed,
         purchased_spent=purchased - purchased_owed,
         earns=revenue_of(fact.slices),
+        earning=purchased,
         slices=(("replaced", fact.reversed), ("spent", fact.slices)),
     )
 

@@ -108,7 +108,7 @@ async def replay(
             )
         what_if = None if shares is None else WhatIf(shares)
         exact = ExactReplay(Totals(group_by), what_if, differences, comparison)
-        chain = None
+        chain, with_revenue = None, revenue_dsn is not None
         if engine != "columnar":
             chain = await exact.run(connection, as_of, progress)
         columns = LiveColumns(connection, place, differences)
@@ -118,7 +118,7 @@ async def replay(
                 columns.compare_engines(exact.totals, what_if, found)
             else:
                 exact.totals, what_if = found.totals(), found.what_if()
-                await columns.compare(exact.totals, as_of, comparison.revenue)
+                with_revenue = await columns.compare(exact.totals, as_of, comparison.revenue)
         return ReplayResult(
             as_of=as_of,
             engine=engine,
@@ -126,7 +126,7 @@ async def replay(
             totals=exact.totals,
             what_if=what_if,
             chain=chain,
-            compared=("ledger",) if revenue_dsn is None else ("ledger", "revenue"),
+            compared=("ledger", "revenue") if with_revenue else ("ledger",),
             differences=differences,
         )
 

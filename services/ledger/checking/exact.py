@@ -31,8 +31,8 @@ class Comparison:
     revenue: RevenueComparison | None = None
 
     async def settlements(self, settlements: list[Settlement]) -> None:
-        """Compare settlements."""
-        await self.ledger.settlements(settlements)
+        """Compare settlements, and with revenue what was corrected of them."""
+        await self.ledger.settlements([each for each in settlements if each.count])
         if self.revenue is not None:
             await self.revenue.settlements(settlements)
 
@@ -98,6 +98,7 @@ class ExactReplay:
         if fold is None:
             return
         fold.finish()
+        self._fold = None
         self._collect(fold)
         self.totals.add_wallet(fold.user_id, astuple(fold.wallet.balance))
         for objection in fold.objections:
@@ -108,18 +109,26 @@ class ExactReplay:
                 live="recorded",
             )
         self._finished.append(fold)
-        self._fold = None
 
     def _collect(self, fold: WalletFold | None) -> None:
-        """Take the settlements out of a wallet, so that a long one costs no more than a chunk."""
+        """Take the settlements out of a wallet, so that a long one costs no more than a chunk.
+
+        Those of an open wallet's last instant stay: what belongs to one fact is compared at once.
+        """
         if fold is None:
             return
+        taken: list[Settlement] = []
+        left: list[Settlement] = []
         for settlement in (*fold.settlements, *fold.corrections):
+            is_last = fold is self._fold and settlement.at == fold.last_at
+            (left if is_last else taken).append(settlement)
+        fold.settlements = [each for each in left if each.count]
+        fold.corrections = [each for each in left if not each.count]
+        for settlement in taken:
             self.totals.add(settlement)
             if self.what_if is not None:
                 self.what_if.add(settlement)
-        self._settlements += fold.settlements
-        fold.settlements, fold.corrections = [], []
+        self._settlements += taken
 
     async def _compare(self) -> None:
         finished, self._finished = self._finished, []

@@ -49,6 +49,7 @@ class Settlement:
     """One hold that was spent, and what it earned.
 
     With a `count` of 0 it is what a later fact changed of that, negative where it takes back.
+    `kind` is the fact's, as revenue calls its lines, and `earning` how many credits earned.
     """
 
     hold: Hold
@@ -56,6 +57,8 @@ class Settlement:
     awarded_credits: int
     purchased_credits: int
     true_revenue_minor: int
+    earning: int
+    kind: str = "settled"
     count: int = 1
 
     @property
@@ -239,6 +242,8 @@ class WalletFold:
                     awarded_credits=effect.awarded_spent,
                     purchased_credits=effect.purchased_spent,
                     true_revenue_minor=effect.earns,
+                    earning=effect.earning,
+                    kind="repaid" if isinstance(fact, DebtRepaid) else tag_of(fact),
                     count=0,
                 )
             )
@@ -264,7 +269,7 @@ class WalletFold:
         self._count(hold.slices, spent=1)
         awarded, purchased = balances.parts(hold.slices)
         revenue = sum(_revenue_minor(spent) for spent in hold.slices)
-        self.settlements.append(Settlement(hold, at, awarded, purchased, revenue))
+        self.settlements.append(Settlement(hold, at, awarded, purchased, revenue, purchased))
         self.settled_total += 1
 
     def _counted(self) -> Balance:
@@ -284,6 +289,11 @@ class WalletFold:
 
     def _object(self, version: int, problem: str) -> None:
         self.objections.append(Objection(self.stream, version, problem))
+
+
+def tag_of(fact: Fact) -> str:
+    """Return the name that a kind of fact is stored under."""
+    return str(fact.__struct_config__.tag)
 
 
 def _sums(wallet: Wallet, *, purchased: bool) -> tuple[int, int, int]:

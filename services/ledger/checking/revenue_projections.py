@@ -6,7 +6,7 @@ has more is no difference if the ledger has settled it by now.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,22 +19,33 @@ from services.ledger.checking.fold import Settlement
 RETRY_SECONDS: Final = 0.2
 CHUNK_LINES: Final = 5_000
 
-Line = tuple[Any, ...]
-Shares = tuple[Any, ...]
+Key = tuple[str, str, datetime]
+"""A deployment, the kind of a line, and when it was recognized."""
 
+Figures = tuple[Any, ...]
+
+# A fact may have made several lines, one for each line that it takes something back from.
 _LINES: Final = """
-    select deployment_id, hold_id, user_id, module_id, partner_id, agent_id, credit_cost,
-           purchased_credits, true_revenue_minor, currency, recognized_at
+    select deployment_id, kind, recognized_at, hold_id, user_id, module_id, partner_id, agent_id,
+           currency, sum(credit_cost)::bigint, sum(purchased_credits)::bigint,
+           sum(true_revenue_minor)::bigint
     from revenue_lines where deployment_id = any($1::text[])
-"""
-_SUM: Final = """
-    select coalesce(sum(true_revenue_minor), 0) from revenue_lines
-    where $1::timestamptz is null or recognized_at <= $1
+    group by deployment_id, kind, recognized_at, hold_id, user_id, module_id, partner_id,
+             agent_id, currency
 """
 _SHARES: Final = """
-    select deployment_id, payee_id, payee_role, true_revenue_minor, share_basis_points
-    from payee_lines where deployment_id = any($1::text[])
-    order by deployment_id, payee_role desc
+    select l.deployment_id, l.kind, l.recognized_at, p.payee_id, p.payee_role,
+           p.share_basis_points, sum(p.true_revenue_minor)::bigint
+    from payee_lines p
+    join revenue_lines l on l.deployment_id = p.deployment_id and l.version = p.line
+    where p.deployment_id = any($1::text[])
+    group by l.deployment_id, l.kind, l.recognized_at, p.payee_id, p.payee_role,
+             p.share_basis_points
+    order by p.payee_role desc, p.payee_id
+"""
+_SUM: Final = """
+    select coalesce(sum(true_revenue_minor), 0)::bigint from revenue_lines
+    where $1::timestamptz is null or recognized_at <= $1
 """
 _ROUNDING: Final = """
     select payee_id, sequence, running_total_minor, due from (
@@ -58,6 +69,17 @@ _TOTALS: Final = """
 """
 
 
+_SETTLED_LINES: Final = """
+    from revenue_lines l
+    where l.kind = 'settled' and ($1::timestamptz is null or l.recognized_at <= $1)
+"""
+_SETTLED_SHARES: Final = """
+    from payee_lines p
+    join revenue_lines l on l.deployment_id = p.deployment_id and l.version = p.line
+    where l.kind = 'settled' and ($1::timestamptz is null or l.recognized_at <= $1)
+"""
+
+
 @dataclass
 class RevenueComparison:
     """Compares chunks of settlements; at the end, whether revenue has lines besides."""
@@ -71,29 +93,28 @@ class RevenueComparison:
     _shares: int = 0
 
     async def settlements(self, settlements: Sequence[Settlement]) -> None:
-        """Compare settlements with lines of revenue, and with what each payee has for them."""
-        lines = await self._lines_of(settlements)
-        ids = [settlement.hold.deployment_id for settlement in settlements]
-        shares: dict[str, list[Shares]] = {}
+        """Compare settlements with lines of revenue, and with what each payee has for them.
+
+        All facts of one deployment and kind at one instant come in one call.
+        """
+        expected = _by_key(settlements)
+        lines = await self._lines_of(expected)
+        ids = sorted({deployment_id for deployment_id, _, _ in expected})
+        shares: dict[Key, list[Figures]] = {}
         for row in await self.revenue.fetch(_SHARES, ids):
-            shares.setdefault(row["deployment_id"], []).append(tuple(row)[1:])
-        for settlement in settlements:
-            deployment_id = settlement.hold.deployment_id
+            shares.setdefault(tuple(row)[:3], []).append(tuple(row)[3:])
+        for key, group in expected.items():
+            name = f"{key[0]} {key[1]}"
             self.differences.compare(
-                "revenue.revenue_lines",
-                deployment_id,
-                from_facts=_line(settlement),
-                live=lines.get(deployment_id),
+                "revenue.revenue_lines", name, from_facts=_line(group), live=lines.get(key)
             )
-            expected = _shares_of(settlement)
+            due = _shares_of(group)
             self.differences.compare(
-                "revenue.payee_lines",
-                deployment_id,
-                from_facts=expected,
-                live=shares.get(deployment_id, []),
+                "revenue.payee_lines", name, from_facts=due, live=shares.get(key, [])
             )
-            self._lines += 1
-            self._shares += len(expected)
+            if key[1] == "settled":
+                self._lines += 1
+                self._shares += len(due)
 
     async def finish(self) -> None:
         """Check the payees' rounding, and find lines that no settlement stands behind."""
@@ -111,58 +132,43 @@ class RevenueComparison:
                 from_facts=row["running_total_minor"],
                 live=row["total_minor"],
             )
-        for table, known in (("revenue_lines", self._lines), ("payee_lines", self._shares)):
-            await self._find_extra(table, known)
+        await self._find_extra(_SETTLED_LINES, self._lines, "revenue.revenue_lines")
+        await self._find_extra(_SETTLED_SHARES, self._shares, "revenue.payee_lines")
 
-    async def total(self, true_revenue_minor: int) -> None:
-        """Compare the sum of all lines, waiting for those that are not there yet."""
+    async def total(self, true_revenue_minor: int) -> int:
+        """Return the sum of all lines, after waiting for it to be as expected."""
         deadline = asyncio.get_running_loop().time() + self.patience_seconds
         while True:
-            live = await self.revenue.fetchval(_SUM, self.as_of)
+            live = int(await self.revenue.fetchval(_SUM, self.as_of))
             late = asyncio.get_running_loop().time() >= deadline
-            if int(live) == true_revenue_minor or late:
-                break
+            if live == true_revenue_minor or late:
+                return live
             await asyncio.sleep(RETRY_SECONDS)
-        self.differences.compare(
-            "revenue.revenue_lines",
-            "true revenue of all",
-            from_facts=true_revenue_minor,
-            live=int(live),
-        )
 
-    async def _lines_of(self, settlements: Sequence[Settlement]) -> dict[str, Line]:
-        """Return the lines of settlements, waiting for those that are not there yet."""
-        wanted = {settlement.hold.deployment_id for settlement in settlements}
-        found: dict[str, Line] = {}
+    async def _lines_of(self, wanted: Collection[Key]) -> dict[Key, Figures]:
+        """Return the lines of facts, waiting for those that are not there yet."""
+        found: dict[Key, Figures] = {}
         deadline = asyncio.get_running_loop().time() + self.patience_seconds
-        while missing := wanted - found.keys():
+        while missing := {key[0] for key in wanted if key not in found}:
             rows = await self.revenue.fetch(_LINES, sorted(missing))
-            found |= {row["deployment_id"]: tuple(row) for row in rows}
-            if len(found) == len(wanted) or asyncio.get_running_loop().time() >= deadline:
+            found |= {tuple(row)[:3]: tuple(row)[3:] for row in rows}
+            if asyncio.get_running_loop().time() >= deadline:
                 break
-            await asyncio.sleep(RETRY_SECONDS)
+            if not all(key in found for key in wanted):
+                await asyncio.sleep(RETRY_SECONDS)
         return found
 
-    async def _find_extra(self, table: str, known: int) -> None:
+    async def _find_extra(self, table: str, known: int, where: str) -> None:
         """Name lines of deployments that the ledger has not settled, if there are too many."""
-        upto = "($1::timestamptz is null or recognized_at <= $1)"
-        count = await self.revenue.fetchval(
-            f"select count(*) from {table} where {upto}",  # noqa: S608 - our own names
-            self.as_of,
-        )
+        count = await self.revenue.fetchval(f"select count(*) {table}", self.as_of)
         if count == known:
             return
         async with self.revenue.transaction(readonly=True):
-            cursor = await self.revenue.cursor(
-                f"select deployment_id from {table} where {upto}",  # noqa: S608 - our own names
-                self.as_of,
-            )
+            cursor = await self.revenue.cursor(f"select l.deployment_id {table}", self.as_of)
             while rows := await cursor.fetch(CHUNK_LINES):
                 ids = {row["deployment_id"] for row in rows}
                 for deployment_id in sorted(ids - await self._settled(ids)):
-                    self.differences.add(
-                        f"revenue.{table}", deployment_id, from_facts="nothing", live="a line"
-                    )
+                    self.differences.add(where, deployment_id, from_facts="nothing", live="a line")
 
     async def _settled(self, deployment_ids: set[str]) -> set[str]:
         rows = await self.ledger.fetch(
@@ -175,32 +181,36 @@ class RevenueComparison:
         return {row["deployment_id"] for row in rows}
 
 
-def _line(settlement: Settlement) -> Line:
-    hold = settlement.hold
+def _by_key(settlements: Sequence[Settlement]) -> dict[Key, list[Settlement]]:
+    found: dict[Key, list[Settlement]] = {}
+    for each in settlements:
+        found.setdefault((each.hold.deployment_id, each.kind, each.at), []).append(each)
+    return found
+
+
+def _line(group: Sequence[Settlement]) -> Figures:
+    """Return what revenue's lines of some facts come to: whose they are, credits and money."""
+    hold = group[0].hold
     return (
-        hold.deployment_id,
-        hold.hold_id,
-        hold.user_id,
-        hold.module_id,
-        hold.partner_id,
-        hold.agent_id,
-        hold.cost,
-        settlement.purchased_credits,
-        settlement.true_revenue_minor,
+        *(hold.hold_id, hold.user_id, hold.module_id, hold.partner_id, hold.agent_id),
         hold.currency,
-        settlement.at,
+        sum(_credit_cost(each) for each in group),
+        sum(each.earning for each in group),
+        sum(each.true_revenue_minor for each in group),
     )
 
 
-def _shares_of(settlement: Settlement) -> list[Shares]:
-    """Return what stands in the payees' streams for a settlement; what earned nothing does not."""
-    if settlement.true_revenue_minor == 0:
+def _credit_cost(settlement: Settlement) -> int:
+    """Return what a line costs its user: nothing where only who pays has changed."""
+    if settlement.kind in ("settled", "settlement_refunded"):
+        return settlement.awarded_credits + settlement.purchased_credits
+    return 0
+
+
+def _shares_of(group: Sequence[Settlement]) -> list[Figures]:
+    """Return what stands in the payees' streams for facts; what earned nothing does not."""
+    revenue = sum(each.true_revenue_minor for each in group)
+    if revenue == 0:
         return []
-    return sorted(
-        (
-            (payee.payee_id, payee.role, settlement.true_revenue_minor, payee.basis_points)
-            for payee in settlement.payees
-        ),
-        key=lambda share: share[1],
-        reverse=True,
-    )
+    found = [(payee.payee_id, payee.role, payee.basis_points, revenue) for payee in group[0].payees]
+    return sorted(found, key=lambda share: share[1], reverse=True)

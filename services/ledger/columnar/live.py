@@ -15,7 +15,7 @@ from services.ledger.checking.totals import Group, GroupBy, Totals
 from services.ledger.checking.what_if import OtherShares, WhatIf
 from services.ledger.columnar.chunks import Segment
 from services.ledger.columnar.engine import ColumnarReplay, ColumnarResult
-from services.ledger.columns import VERSION
+from services.ledger.columns import BALANCE, VERSION
 from services.ledger.sealing.manifest import decoded
 from services.ledger.sealing.places import Place
 from services.ledger.sealing.unsealed import read_unsealed
@@ -93,12 +93,28 @@ class LiveColumns:
 
     async def compare(
         self, totals: Totals, as_of: datetime | None, revenue: RevenueComparison | None
-    ) -> None:
-        """Compare with the live balances, wallet by wallet, and with all that revenue has."""
+    ) -> bool:
+        """Compare with the live balances, wallet by wallet, and with the sum of revenue's lines.
+
+        Return whether revenue could be compared: a ledger that went on meanwhile has earned more
+        than its snapshot, and which of revenue's lines that is a sum does not tell.
+        """
         if totals.group_by == "user":
             await self._balances(totals.groups, as_of)
-        if revenue is not None:
-            await revenue.total(totals.total.true_revenue_minor)
+        if revenue is None:
+            return False
+        expected = totals.total.true_revenue_minor
+        live = await revenue.total(expected)
+        if live != expected and as_of is None and await self._went_on(revenue.ledger):
+            return False
+        self._differences.compare(
+            "revenue.revenue_lines", "all of them", from_facts=expected, live=live
+        )
+        return True
+
+    async def _went_on(self, ledger: asyncpg.Connection) -> bool:
+        """Return whether the ledger has more facts by now than in the snapshot."""
+        return await count_facts(ledger, None) != await count_facts(self._connection, None)
 
     async def _segments(self, place: Place) -> list[Segment]:
         """Return the segments that the snapshot knows, in order."""
@@ -145,15 +161,12 @@ class OldColumnsError(Exception):
         )
 
 
-_BALANCES: Final = """
-    select user_id, awarded, purchased, awarded_held, purchased_held from balances
-"""
-_HISTORY: Final = """
-    select distinct on (user_id) user_id, awarded_after, purchased_after, awarded_held_after,
-           purchased_held_after
+_BALANCES: Final = f"select user_id, {', '.join(BALANCE)} from balances"  # noqa: S608 - our own names
+_HISTORY: Final = f"""
+    select distinct on (user_id) user_id, {", ".join(f"{name}_after" for name in BALANCE)}
     from history where at <= $1 order by user_id, version desc
-"""
+"""  # noqa: S608 - our own names
 
 
 def _balance(group: Group) -> tuple[int, ...]:
-    return group.awarded, group.purchased, group.awarded_held, group.purchased_held
+    return tuple(getattr(group, name) for name in BALANCE)

@@ -1,8 +1,10 @@
 """The columnar engine comes to the same as the exact one, wherever a history is cut."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +20,10 @@ from services.ledger.checking.fold import WalletFold
 from services.ledger.checking.totals import GroupBy, Totals
 from services.ledger.checking.what_if import OtherShares, SharesError, WhatIf
 from services.ledger.columnar.engine import ColumnarReplay, ColumnarResult
+from services.ledger.events import Fact
 from tests.unit.ledger.book import START, award, hold, purchase, settle
 from tests.unit.ledger.book import given as given_book
-from tests.unit.ledger.histories import Histories, histories
+from tests.unit.ledger.histories import Histories, histories, long_histories
 from tests.unit.ledger.segments import rows_of, table_of
 from tests.unit.ledger.test_columns import BOOK
 
@@ -61,6 +64,38 @@ def by_columns(
     return replay.finish()
 
 
+def assert_both_agree(
+    rows: list[FactRow], cuts: Sequence[int], group_by: GroupBy, as_of: datetime | None
+) -> None:
+    """Both engines come to the same, and neither finds fault."""
+    shares = OtherShares(partner=1_234, agent=None)
+    totals, what_if = exactly(rows, group_by, as_of, shares)
+    found = by_columns(table_of(rows), cuts, group_by=group_by, as_of=as_of, shares=shares)
+    assert found.problems == ()
+    assert found.totals() == totals
+    also = found.what_if()
+    assert also is not None
+    assert also.payees == what_if.payees
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_both_engines_come_to_the_same_over_long_histories(seed: int) -> None:
+    rows = rows_of(long_histories(seed))
+    for part, group_by in enumerate(GROUPS):
+        assert_both_agree(rows, (77 * seed, 300), group_by, None)
+        assert_both_agree(rows, (), group_by, rows[len(rows) * part // 5].at)
+
+
+def test_long_histories_have_every_kind_of_fact() -> None:
+    kinds = {kind for seed in range(8) for kind in kinds_in(rows_of(long_histories(seed)))}
+    assert kinds == {kind.__struct_config__.tag for kind in get_args(Fact)}
+
+
+def kinds_in(rows: list[FactRow]) -> set[str]:
+    """Return the kinds of facts."""
+    return {json.loads(row.body)["fact"] for row in rows}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     past=histories(),
@@ -71,16 +106,8 @@ def by_columns(
 def test_both_engines_come_to_the_same_as_of_any_instant(
     past: Histories, cuts: list[int], group_by: GroupBy, part: float | None
 ) -> None:
-    rows = rows_of(past)
     as_of = None if part is None else START + timedelta(days=40) * part
-    shares = OtherShares(partner=1_234, agent=None)
-    totals, what_if = exactly(rows, group_by, as_of, shares)
-    found = by_columns(table_of(rows), cuts, group_by=group_by, as_of=as_of, shares=shares)
-    assert found.problems == ()
-    assert found.totals() == totals
-    also = found.what_if()
-    assert also is not None
-    assert also.payees == what_if.payees
+    assert_both_agree(rows_of(past), cuts, group_by, as_of)
 
 
 def changed(table: pa.Table, column: str, row: int, by: int) -> pa.Table:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import services.ledger
 from services.ledger.checking.totals import Group
 from services.ledger.columns import BALANCE
-from tests.unit.ledger.histories import Histories, histories
+from tests.unit.ledger.histories import Histories, histories, long_histories
 from tests.unit.ledger.segments import rows_of, table_of
 from tests.unit.ledger.test_columnar import GROUPS, by_columns, changed
 from tests.unit.ledger.test_columns import BOOK
@@ -52,10 +52,19 @@ def counted(group: Group) -> tuple[int, ...]:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(past=histories())
 def test_the_queries_give_what_the_columnar_engine_gives(past: Histories) -> None:
-    table = table_of(rows_of(past))
+    assert_same_answers(table_of(rows_of(past)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_queries_give_the_same_over_long_histories_too(seed: int) -> None:
+    assert_same_answers(table_of(rows_of(long_histories(seed))))
+
+
+def assert_same_answers(table: pa.Table) -> None:
+    """The queries and the columnar engine come to the same, and the checks find nothing."""
     revenue = answer(table, "revenue")
     for group_by in GROUPS:
         totals = by_columns(table, group_by=group_by).totals()
