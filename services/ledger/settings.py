@@ -55,3 +55,10 @@ class LedgerSettings(RuntimeSettings):
         if self.stripe_api_key is not None and self.public_url is None:
             raise ValueError("TOLLGATE_STRIPE_API_KEY needs TOLLGATE_PUBLIC_URL")
         return self
+
+
+class LedgerToolSettings(LedgerSettings):
+    """The same for commands, which never speak on the bus: they are told where the ledger is."""
+
+    nats_user: Annotated[str, Field(description="not used")] = "ledger"
+    nats_password: Annotated[SecretStr, Field(description="not used")] = SecretStr("")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.ledger.checking.chain import VerifyResult
     from services.ledger.checking.what_if import OtherShares
     from services.ledger.replay import ReplayResult
-    from services.ledger.settings import LedgerSettings
+    from services.ledger.settings import LedgerToolSettings
 
 app = typer.Typer(help="The ledger.", no_args_is_help=True)
 
@@ -83,11 +83,11 @@ def _verify_all(
     from services.ledger.sealing.places import open_place
     from services.ledger.sealing.setup import public_keys
     from services.ledger.sealing.verification import verify_all
-    from services.ledger.settings import LedgerSettings
+    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     use_service("ledger", data_dir)
-    settings = LedgerSettings()
+    settings = LedgerToolSettings()
     url = settings.segments_url if segments is None else _url(segments)
     place = None if url is None else open_place(url)
     known = public_keys(settings) if keys is None else PublicKeys.read(keys.read_text())
@@ -108,12 +108,12 @@ def seal(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
     from services.ledger.sealing.sealer import seal as seal_ledger
     from services.ledger.sealing.setup import sealing_of
-    from services.ledger.settings import LedgerSettings
+    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     with failures_told():
         use_service("ledger", data_dir)
-        made = asyncio.run(seal_ledger(sealing_of(LedgerSettings())))
+        made = asyncio.run(seal_ledger(sealing_of(LedgerToolSettings())))
     facts = sum(manifest.facts for manifest in made)
     if as_json:
         print_json({"facts": facts, "segments": [manifest.segment for manifest in made]})
@@ -132,12 +132,12 @@ def export(
     """Copy segments, manifests, public keys and what is not sealed yet, for an auditor."""
     from services.ledger.sealing.export import export as export_ledger
     from services.ledger.sealing.setup import checked_place, public_keys
-    from services.ledger.settings import LedgerSettings
+    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     with failures_told(), _progress("exporting") as progress:
         use_service("ledger", data_dir)
-        settings = LedgerSettings()
+        settings = LedgerToolSettings()
         dsn, place = settings.postgres_dsn.get_secret_value(), checked_place(settings)
         keys = public_keys(settings)
         segments, facts = asyncio.run(export_ledger(dsn, place, keys, to, progress=progress))
@@ -147,16 +147,16 @@ def export(
 @app.command("attest")
 def attest(*, data_dir: DataDir = None) -> None:
     """Attest the months that are over, as the ledger does a few minutes after each one's end."""
-    from services.ledger.settings import LedgerSettings
+    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     with failures_told():
         use_service("ledger", data_dir)
-        months = asyncio.run(_attest(LedgerSettings()))
+        months = asyncio.run(_attest(LedgerToolSettings()))
     typer.echo(f"attested: {', '.join(months)}" if months else "no month is due")
 
 
-async def _attest(settings: "LedgerSettings") -> list[str]:
+async def _attest(settings: "LedgerToolSettings") -> list[str]:
     from runtime.process import assemble
     from services.ledger.main import build
     from services.ledger.periods.attesting import attest_due
@@ -173,12 +173,12 @@ async def _attest(settings: "LedgerSettings") -> list[str]:
 def public_key(*, data_dir: DataDir = None) -> None:
     """Print the public keys that segments are signed by, as a JWK set."""
     from services.ledger.sealing.setup import public_keys
-    from services.ledger.settings import LedgerSettings
+    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     with failures_told():
         use_service("ledger", data_dir)
-        typer.echo(public_keys(LedgerSettings()).to_json())
+        typer.echo(public_keys(LedgerToolSettings()).to_json())
 
 
 def replay(

@@ -81,7 +81,6 @@ async def attest(running: Running, month: Month, examine: Examine) -> None:
     await running.processor.execute(
         AttestMonth(actor=PLATFORM, month=month, attestation=attestation)
     )
-    structlog.get_logger().info("period.attested", period=month.name, facts=attestation.facts)
 
 
 async def until_none_is_open(pool: asyncpg.Pool) -> None:
@@ -125,7 +124,8 @@ def attest_by_schedule(settings: LedgerSettings) -> Callable[[Running], Coroutin
             wait = LOOK_SECONDS
             try:
                 if await months_due(running, delay):
-                    await attest_due(running, examine, delay)
+                    for month in await attest_due(running, examine, delay):
+                        structlog.get_logger().info("period.attested", period=month.name)
             except (*OUTAGES, UnavailableError) as error:
                 structlog.get_logger().warning("period.postponed", error=repr(error))
             except NotAttestedError as error:
