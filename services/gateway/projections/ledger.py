@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from contracts.envelope import Envelope
-from contracts.ledger.v1 import LedgerVerified, PeriodAttested, WalletEvent
+from contracts.ledger.v1 import CheckoutEvent, LedgerVerified, PeriodAttested, WalletEvent
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement
 
@@ -25,8 +25,8 @@ def _statements(change: Change) -> Iterator[Statement]:
     if not isinstance(change, Envelope):
         return
     event = change.data
-    if isinstance(event, WalletEvent | PeriodAttested):
-        user_id = event.user_id if isinstance(event, WalletEvent) else None
+    if isinstance(event, WalletEvent | CheckoutEvent | PeriodAttested):
+        user_id = None if isinstance(event, PeriodAttested) else event.user_id
         place = (change.id, change.subject, change.sequence, change.type, user_id, change.time)
         causes = (change.correlationid, change.causationid)
         yield _EVENT, (*place, *causes, event.model_dump_json())
