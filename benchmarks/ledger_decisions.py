@@ -5,18 +5,15 @@ import re
 import subprocess
 import tempfile
 import time
-from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.ready import reachable
 from benchmarks.running import NotMeasuredError
-from benchmarks.servers import Servers, publish, servers
+from benchmarks.servers import Servers, Telling, publish, servers
 from benchmarks.table import Row, Status
 from contracts.deployer import v1 as deployer
-from contracts.envelope import Envelope
-from contracts.events import Event
 from contracts.gateway import v1 as gateway
 from contracts.subjects import facts_stream
 from contracts.types import Credits
@@ -25,7 +22,6 @@ from devkit.postgres import binary
 from runtime.bus import Bus
 from runtime.clock import system_clock
 from runtime.ids import new_id
-from runtime.store import OutboxRow
 
 WALLETS: Final = 512
 HOLDS: Final = 20_000
@@ -69,7 +65,7 @@ def measure(status: Status) -> Row:
 
 async def _decisions_per_second(up: Servers) -> float:
     async with up.bus_as("gateway") as people, up.bus_as("deployer") as deployments:
-        told = _Telling()
+        told = Telling()
         await _fill_wallets(people, told)
         watch = _Watch(people)
         await watch.facts(2 * WALLETS)
@@ -80,35 +76,6 @@ async def _decisions_per_second(up: Servers) -> float:
         await publish(deployments, succeeded)
         await watch.facts(2 * WALLETS + 2 * HOLDS)
         return 2 * HOLDS / (time.perf_counter() - begun)
-
-
-class _Telling:
-    """Makes messages, each the next of its stream."""
-
-    def __init__(self) -> None:
-        self._told: Counter[str] = Counter()
-
-    def row(self, stream: str, event: Event) -> OutboxRow:
-        self._told[stream] += 1
-        envelope = Envelope[Any].model_construct(
-            id=new_id(),
-            source=f"/tollgate/{event.service}",
-            type=event.type_name(),
-            subject=stream,
-            time=_now(),
-            dataschema=event.schema_id(),
-            partitionkey=stream,
-            sequence=self._told[stream],
-            correlationid=stream.partition("-")[2],
-            data=event,
-        )
-        return OutboxRow(
-            id=envelope.id,
-            subject=event.bus_subject(),
-            stream=stream,
-            sequence=envelope.sequence,
-            body=envelope.to_bytes().decode(),
-        )
 
 
 class _Watch:
@@ -129,7 +96,7 @@ class _Watch:
         return (await self._bus.jetstream.stream_info(facts_stream("ledger"))).state.messages
 
 
-async def _fill_wallets(people: Bus, told: _Telling) -> None:
+async def _fill_wallets(people: Bus, told: Telling) -> None:
     """Give each wallet one awarded and one purchased lot, so that holds take of both."""
     users = [f"user-{n}" for n in range(WALLETS)]
     await publish(people, [told.row(user, _registered(user)) for user in users])

@@ -1,14 +1,18 @@
 """Servers to measure on: an embedded Postgres and NATS of one's own, migrated; services singly."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nats
+import nats.aio.client
 
+from contracts.envelope import Envelope
+from contracts.events import Event
 from devkit.data_directory import DataDirectory
 from devkit.environment import Environment, choose_ports
 from devkit.nats import ADMIN
@@ -17,7 +21,9 @@ from devkit.readiness import service_problem
 from devkit.secret_store import load_or_make
 from runtime.bus import Bus
 from runtime.bus_migrate import migrate_bus
+from runtime.clock import system_clock
 from runtime.databases import ensure_databases
+from runtime.ids import new_id
 from runtime.migrate import migrate
 from runtime.store import OutboxRow
 from services.wiring import TOPOLOGY
@@ -53,6 +59,17 @@ class Servers:
         finally:
             await bus.close()
 
+    @asynccontextmanager
+    async def administrator(self) -> AsyncIterator[nats.aio.client.Client]:
+        """Give a connection that may read all that is on the bus."""
+        password = self.environment.secrets.nats_admin
+        url = self.environment.nats().url
+        client = await nats.connect(url, user=ADMIN, password=password)
+        try:
+            yield client
+        finally:
+            await client.close()
+
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
@@ -77,6 +94,36 @@ async def publish(bus: Bus, rows: Sequence[OutboxRow]) -> None:
     """Publish messages of one JetStream stream in atomic batches."""
     for place in range(0, len(rows), _BATCH):
         await bus.publish_batch(rows[place : place + _BATCH])
+
+
+class Telling:
+    """Makes messages, each the next of its stream."""
+
+    def __init__(self) -> None:
+        self._told: Counter[str] = Counter()
+
+    def row(self, stream: str, event: Event) -> OutboxRow:
+        """Return the message that tells this event, as the next of the stream."""
+        self._told[stream] += 1
+        envelope = Envelope[Any].model_construct(
+            id=new_id(),
+            source=f"/tollgate/{event.service}",
+            type=event.type_name(),
+            subject=stream,
+            time=system_clock.now(),
+            dataschema=event.schema_id(),
+            partitionkey=stream,
+            sequence=self._told[stream],
+            correlationid=stream.partition("-")[2],
+            data=event,
+        )
+        return OutboxRow(
+            id=envelope.id,
+            subject=event.bus_subject(),
+            stream=stream,
+            sequence=envelope.sequence,
+            body=envelope.to_bytes().decode(),
+        )
 
 
 @contextmanager

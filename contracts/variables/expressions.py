@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final, TypeVar
 
 from contracts.variables.templates import (
@@ -25,6 +24,7 @@ from contracts.variables.templates import (
 
 TEXT_LENGTH_MAX: Final = 262_144
 DEPTH_MAX: Final = 40
+KNOWN_MAX: Final = 2_048
 NUMBER_DIGITS_MAX: Final = 154
 """As many decimal digits as Terraform's own numbers (512 bits) hold."""
 
@@ -122,9 +122,14 @@ Expression = (
 )
 
 
-@lru_cache(maxsize=2048)
+_known: dict[str, Expression] = {}
+"""What was read lately: whoever reads a file asks for each of its expressions again."""
+
+
 def parse(text: str) -> Expression:
     """Return the one expression that `text` holds, else `NotUnderstoodError` with its offset."""
+    if (known := _known.get(text)) is not None:
+        return known
     if len(text) > TEXT_LENGTH_MAX:
         raise NotUnderstoodError(f"is longer than {TEXT_LENGTH_MAX} characters", 0)
     reader = _Reader(Scanner(text))
@@ -132,12 +137,28 @@ def parse(text: str) -> Expression:
     reader.scanner.skip_space()
     if not reader.scanner.at_end():
         raise reader.scanner.error("expected the end of the expression")
+    _remember(text, expression)
     return expression
 
 
-def read_expression(scanner: Scanner) -> None:
-    """Move past the expression that comes next, else `NotUnderstoodError`."""
-    _Reader(scanner).expression()
+def read_expression(scanner: Scanner) -> str:
+    """Return the text of the expression that comes next, and move past it.
+
+    Raises `NotUnderstoodError` if none does.
+    """
+    scanner.skip_space()
+    start = scanner.position
+    expression = _Reader(scanner).expression()
+    text = scanner.text[start : scanner.token_end()]
+    if len(text) <= TEXT_LENGTH_MAX:
+        _remember(text, expression)
+    return text
+
+
+def _remember(text: str, expression: Expression) -> None:
+    if len(_known) >= KNOWN_MAX:
+        _known.clear()
+    _known[text] = expression
 
 
 class _Reader:

@@ -1,6 +1,7 @@
 """A scanner over the text of an expression, and the strings and heredocs in it."""
 
 import re
+import string
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 _SPACE: Final = re.compile(r"(?:\s+|#[^\n]*|//[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/)*+")
 _SPACE_IN_LINE: Final = re.compile(r"(?:[^\S\n]+|#[^\n]*|//[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/)*+")
+_NO_SPACE: Final = frozenset('{}[]()=,:."?!&|<>+-*%$' + string.ascii_letters + string.digits)
+"""What no space or comment begins with: most of what is looked at, so it is looked at first."""
 _SPACE_HERE: Final = re.compile(r"[ \t]*")
 _HEREDOC_START: Final = re.compile(r"<<(-?)([^\W\d][\w-]*)\r?\n")
 _QUOTED_CHUNK: Final = re.compile(r'[^"\\$%\n]+')
@@ -71,6 +74,8 @@ class Scanner:
 
     def skip_space(self) -> None:
         """Move past white space and comments."""
+        if self.text[self.position : self.position + 1] in _NO_SPACE:
+            return
         space = _SPACE_IN_LINE if self.lines_end else _SPACE
         match = space.match(self.text, self.position)
         if match is not None and match.end() > self.position:

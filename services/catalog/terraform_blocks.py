@@ -99,9 +99,7 @@ class _Bodies:
             raise refused(self._file, self._line(start), f"sets `{name}` twice")
         scanner.skip_space()
         start = scanner.position
-        read_expression(scanner)
-        text = scanner.text[start : scanner.token_end()]
-        body.attributes[name] = Attribute(text, self._line(start))
+        body.attributes[name] = Attribute(read_expression(scanner), self._line(start))
 
     def _block(self, kind: str, start: int, level: int) -> Block:
         scanner = self._scanner

@@ -52,7 +52,14 @@ def _measured(measures: list["Measure"]) -> list["Row"]:
 
 def _measures() -> dict[str, "Measure"]:
     try:
-        from benchmarks import idle_memory, ledger_decisions, ledger_replay, modules, ready
+        from benchmarks import (
+            catalog_sync,
+            idle_memory,
+            ledger_decisions,
+            ledger_replay,
+            modules,
+            ready,
+        )
     except ModuleNotFoundError as error:
         typer.echo("tollgate: benchmarks come with a checkout, not with the package", err=True)
         raise typer.Exit(1) from error
@@ -63,6 +70,7 @@ def _measures() -> dict[str, "Measure"]:
         "columnar-replay": ledger_replay.measure_columnar,
         "exact-replay": ledger_replay.measure_exact,
         "modules": modules.measure,
+        "catalog-sync": catalog_sync.measure,
     }
 
 
