@@ -31,7 +31,7 @@ def emulator_jar() -> Path:
 
 
 @contextmanager
-def emulator(log: Path) -> Iterator[str]:
+def emulator(log: Path) -> Iterator[None]:
     """Run the emulator; Google's clients find it by the environment until the block ends."""
     address = f"127.0.0.1:{free_port()}"
     host, port = address.split(":")
@@ -42,7 +42,7 @@ def emulator(log: Path) -> Iterator[str]:
     os.environ[VARIABLE] = address
     try:
         _until_ready(process)
-        yield address
+        yield
     finally:
         if before is None:
             del os.environ[VARIABLE]

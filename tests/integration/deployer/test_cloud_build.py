@@ -30,16 +30,16 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def pubsub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give Google's emulator; each test has a project of its own there."""
+@pytest.fixture(scope="module", autouse=True)
+def pubsub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run Google's emulator; each test has a project of its own there."""
     program("terraform")
-    with emulator(tmp_path_factory.mktemp("pubsub") / "pubsub.log") as address:
-        yield address
+    with emulator(tmp_path_factory.mktemp("pubsub") / "pubsub.log"):
+        yield
 
 
 @pytest_asyncio.fixture
-async def cloud(pubsub: str, folder: Path) -> AsyncIterator[CloudBuild]:
+async def cloud(folder: Path) -> AsyncIterator[CloudBuild]:
     """Give a stand-in for Cloud Build that runs."""
     (folder / "workspaces").mkdir(mode=0o711)
     private, _ = generate_sealing_key()
@@ -189,7 +189,7 @@ async def test_a_build_there_outlives_a_deployer_that_stops_in_good_order(
 
 
 async def test_where_pub_sub_is_away_the_build_fails_by_no_fault_of_its_module(
-    parts: SETTINGS_AND_KEY, pubsub: str, tmp_path: Path
+    parts: SETTINGS_AND_KEY, tmp_path: Path
 ) -> None:
     settings, public, pool = parts
     nowhere = settings.model_copy(update={"cloud_build_topic": "no-such-topic"})
