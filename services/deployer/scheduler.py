@@ -1,10 +1,12 @@
 """Gives queued builds to runners, within bounds and fairly."""
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 import structlog
 
+from contracts.queue_rules import Waiting, choose
 from runtime.ids import new_secret
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
@@ -13,7 +15,6 @@ from services.deployer import commands, states
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import Executor, ExecutorError
 from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild, ReassignBuild
-from services.deployer.scheduling import Waiting, choose
 from services.deployer.settings import DeployerSettings
 
 POLL_SECONDS: Final = 0.5
@@ -68,9 +69,23 @@ class Scheduler:
                where place <= $1""",
             slots,
         )
-        waiting = (Waiting(**dict(row)) for row in queued)
-        for build in choose(waiting, (row["user_id"] for row in rows), slots):
+        waiting = [Waiting(**dict(row)) for row in queued]
+        served = await self._served({build.user_id for build in waiting})
+        for build in choose(waiting, (row["user_id"] for row in rows), served, slots):
             await self._start(build)
+
+    async def _served(self, users: set[str]) -> dict[str, datetime]:
+        """Return when a build of each of these users was last started, if ever."""
+        rows = await self._running.pool.fetch(
+            """select asked.user_id, latest.started_at
+               from unnest($1::text[]) as asked (user_id)
+               cross join lateral (
+                   select started_at from builds b
+                   where b.user_id = asked.user_id and started_at is not null
+                   order by started_at desc limit 1) as latest""",
+            list(users),
+        )
+        return {row["user_id"]: row["started_at"] for row in rows}
 
     async def _start(self, build: Waiting) -> None:
         """Claim the build, then start its runner: only who claimed it ever starts one."""

@@ -197,6 +197,28 @@ class CancelAsked(_Asked, frozen=True, tag="cancel_asked"):
     deployment_id: str
 
 
+class UpdateAsked(_Asked, frozen=True, tag="update_asked"):
+    """A deployment shall have these variables, encrypted, and this version of its module."""
+
+    deployment_id: str
+    module_id: str
+    module_version: int
+    variables: str
+
+
+class DestroyAsked(_Asked, frozen=True, tag="destroy_asked"):
+    """All that a deployment owns shall be destroyed."""
+
+    deployment_id: str
+
+
+class RetryAsked(_Asked, frozen=True, tag="retry_asked"):
+    """The build of a deployment that ended last, and not well, shall be tried again."""
+
+    deployment_id: str
+    module_id: str
+
+
 class SyncAsked(_Asked, frozen=True, tag="sync_asked"):
     """A repository shall be read; the token for it is sealed."""
 
@@ -294,6 +316,9 @@ class StripeEventTaken(_Asked, frozen=True, tag="stripe_event_taken"):
 RequestFact = (
     DeploymentAsked
     | CancelAsked
+    | UpdateAsked
+    | DestroyAsked
+    | RetryAsked
     | SyncAsked
     | RatingAsked
     | FeatureAsked

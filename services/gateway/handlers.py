@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from contracts.deployer.v1 import DeploymentErased
 from contracts.envelope import Envelope
 from contracts.ledger.v1 import CreditsPurchased
 from runtime.work import Command, Message, Needs, Work
@@ -28,7 +29,8 @@ from services.gateway.events import (
     request_stream,
     user_stream,
 )
-from services.gateway.secret_rows import keep_data_key, keep_secret
+from services.gateway.log_rows import erase_logs
+from services.gateway.secret_rows import destroy_data_key, keep_data_key, keep_secret
 from services.gateway.wakes import FEED, Wakes, request_topic
 
 PRICED: Final = ("ledger", "priced_lot")
@@ -189,6 +191,14 @@ class GatewayHandlers:
             and message.data.lot.price_minor > 0
         ):
             work.put(*PRICED, Priced(message.data.lot.currency))
+        if isinstance(message.data, DeploymentErased):
+            erased = message.data.deployment_id
+
+            async def erase(connection: asyncpg.Connection) -> None:
+                await destroy_data_key(connection, erased)
+                await erase_logs(connection, erased)
+
+            work.alongside(erase)
         topic = request_topic(message.correlationid)
         work.effect(lambda: self._wakes.wake(topic))
 

@@ -46,6 +46,11 @@ async def on_log_chunks(connection: Connection, chunks: Sequence[LogChunk]) -> N
     await connection.executemany(_INSERT, rows)
 
 
+async def erase_logs(connection: Connection, deployment_id: str) -> None:
+    """Drop the logs of all of a deployment's builds."""
+    await connection.execute("delete from log_chunks where deployment_id = $1", deployment_id)
+
+
 async def read_chunks(
     connection: Connection, build_id: str, after: int, limit: int
 ) -> list[StoredChunk]:

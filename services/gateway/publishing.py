@@ -20,6 +20,7 @@ from services.gateway.events import (
     CheckoutAsked,
     CheckoutCheckAsked,
     DeploymentAsked,
+    DestroyAsked,
     FeatureAsked,
     Pins,
     PinsFact,
@@ -28,12 +29,14 @@ from services.gateway.events import (
     RefundAsked,
     Request,
     RequestFact,
+    RetryAsked,
     SecretChanged,
     SettingsChanged,
     SettingsFact,
     SettingsState,
     StripeEventTaken,
     SyncAsked,
+    UpdateAsked,
     User,
     UserDeactivated,
     UserFact,
@@ -155,8 +158,8 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
                     sealed_data_key=fact.sealed_data_key,
                 )
             ]
-        case CancelAsked(deployment_id=deployment_id):
-            return [v1.DeploymentCancelRequested(**head, deployment_id=deployment_id)]
+        case CancelAsked() | UpdateAsked() | DestroyAsked() | RetryAsked():
+            return [_change(record.fact, head)]
         case SyncAsked() as fact:
             return [
                 v1.SyncRequested(
@@ -188,6 +191,30 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             return [_about_checkout(record.fact, head)]
         case _:
             assert_never(record.fact)
+
+
+def _change(
+    fact: CancelAsked | UpdateAsked | DestroyAsked | RetryAsked, head: dict[str, Any]
+) -> Event:
+    match fact:
+        case CancelAsked():
+            return v1.DeploymentCancelRequested(**head, deployment_id=fact.deployment_id)
+        case UpdateAsked():
+            return v1.DeploymentUpdateRequested(
+                **head,
+                deployment_id=fact.deployment_id,
+                module_id=fact.module_id,
+                module_version=fact.module_version,
+                variables=fact.variables,
+            )
+        case DestroyAsked():
+            return v1.DeploymentDestroyRequested(**head, deployment_id=fact.deployment_id)
+        case RetryAsked():
+            return v1.DeploymentRetryRequested(
+                **head, deployment_id=fact.deployment_id, module_id=fact.module_id
+            )
+        case _:
+            assert_never(fact)
 
 
 def _movement(

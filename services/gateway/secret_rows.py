@@ -30,6 +30,11 @@ async def read_secret(connection: Connection, name: str) -> str | None:
     return ciphertext
 
 
+async def destroy_data_key(connection: Connection, deployment_id: str) -> None:
+    """Erase, wherever they are, the variables and outputs that only this key opens."""
+    await connection.execute("delete from data_keys where id = $1", deployment_id)
+
+
 async def keep_data_key(connection: Connection, deployment_id: str, wrapped: str) -> None:
     """Keep the key to a deployment's variables and outputs, wrapped."""
     await connection.execute(

@@ -35,6 +35,10 @@ class Vault:
         """Return a data key, encrypted for keeping."""
         return key.wrap(self._master)
 
+    def seal_json(self, wrapped_key: str, value: Any) -> str:
+        """Return a JSON value, encrypted under a data key."""
+        return DataKey.unwrap(wrapped_key, self._master).encrypt_json(value)
+
     def open_json(self, wrapped_key: str, ciphertext: str) -> Any:
         """Return a JSON value that was encrypted under a data key."""
         return DataKey.unwrap(wrapped_key, self._master).decrypt_json(ciphertext)

@@ -16,6 +16,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.http import (
     checkout,
     credits,  # noqa: A004 - the resource's name
+    deployment_changes,
     deployments,
     events,
     explanations,
@@ -50,8 +51,8 @@ _NO_METHOD: Final = 405
 
 RESOURCES: Final = (
     session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
-    stripe_hook, quotes, deployments, refunds, logs, requests, events, revenue, explanations,
-    ledger, openapi, health,
+    stripe_hook, quotes, deployments, deployment_changes, refunds, logs, requests, events,
+    revenue, explanations, ledger, openapi, health,
 )  # fmt: skip
 
 

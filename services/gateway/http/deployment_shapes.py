@@ -7,19 +7,13 @@ from typing import Annotated, Any, Final, Literal
 import structlog
 from pydantic import Field
 
-from contracts.types import BuildAction, JsonData
+from contracts.types import BuildAction, DeploymentStatus, JsonData
+from contracts.variables import MASK
 from runtime.sealing import SealingError
 from services.gateway.gateway import Gateway
 from services.gateway.http.shapes import Output
 
-MASK: Final = "(sensitive value)"
-"""What stands in the place of a sensitive variable's value."""
-
 ACTIVE: Final = frozenset({"QUEUED", "PROVISIONING", "UPDATING", "DESTROYING"})
-Status = Literal[
-    "QUEUED", "PROVISIONING", "SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT", "UPDATING",
-    "DESTROYING", "DESTROYED",
-]  # fmt: skip
 
 
 class BuildProblem(Output):
@@ -34,7 +28,7 @@ class DeploymentCard(Output):
     """A deployment in a list."""
 
     id: str
-    status: Status
+    status: DeploymentStatus
     user_id: str
     user_email: str | None
     module_id: str
@@ -52,17 +46,18 @@ class DeploymentCard(Output):
 class StatusChange(Output):
     """A status that a deployment came to."""
 
-    status: Status
+    status: DeploymentStatus
     at: datetime
     build_id: str
 
 
 class Build(Output):
-    """One run of Terraform."""
+    """One run of Terraform; `version` is the module's that it wants, none where it destroys."""
 
     id: str
     action: BuildAction
-    status: Status
+    version: int | None
+    status: DeploymentStatus
     executor: str | None
     created_at: datetime
     started_at: datetime | None
@@ -79,10 +74,16 @@ class OutputValue(Output):
 
 
 class Queue(Output):
-    """Where a deployment waits, and for what."""
+    """Where a deployment waits, and for what; users take turns.
+
+    `OTHERS_FIRST`: somebody with fewer builds running, or served longer ago, comes before, though
+    they asked later. The start is what is expected if builds take as long as they lately did;
+    null where none was measured yet.
+    """
 
     position: int
-    reason: Literal["WAITING_FOR_A_RUNNER"]
+    reason: Literal["WAITING_FOR_A_RUNNER", "OTHERS_FIRST"]
+    expected_start_at: datetime | None
 
 
 class Settlement(Output):
@@ -102,7 +103,7 @@ class DeploymentOut(Output):
     """A deployment. Sensitive variables are shown as `(sensitive value)`."""
 
     id: str
-    status: Status
+    status: DeploymentStatus
     user_id: str
     module_id: str
     module_name: str
@@ -132,7 +133,7 @@ def deployment_out(
     statuses: Sequence[Mapping[str, Any]],
     builds: Sequence[Mapping[str, Any]],
     hold: Mapping[str, Any] | None,
-    position: int | None,
+    queue: Queue | None,
 ) -> DeploymentOut:
     """Return a deployment as the API has it.
 
@@ -149,7 +150,7 @@ def deployment_out(
         status_history=[StatusChange(**each) for each in statuses],
         builds=[Build(**each) for each in builds],
         outputs=_outputs(gateway, row),
-        queue=None if position is None else Queue(position=position, reason="WAITING_FOR_A_RUNNER"),
+        queue=queue,
         settlement=None if hold is None else _settlement(hold),
         rating=row["rating"],
     )

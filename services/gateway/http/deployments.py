@@ -7,24 +7,24 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from contracts.types import Id, Ordinal
+from contracts.queue_rules import expected_start, order
+from contracts.types import DeploymentStatus, Id, Ordinal
 from runtime.ids import new_id
 from runtime.sealing import DataKey
 from services.gateway.asking import ask
 from services.gateway.credentials import Principal
-from services.gateway.events import CancelAsked, DeploymentAsked, user_stream
+from services.gateway.events import DeploymentAsked, user_stream
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import signed_in
 from services.gateway.http.credits import Balance, shown_balance
 from services.gateway.http.cursors import TIME_AND_ID
 from services.gateway.http.deployment_shapes import (
-    ACTIVE,
     DeploymentCard,
     DeploymentOut,
-    Status,
+    Queue,
     deployment_out,
 )
-from services.gateway.http.outcomes import PENDING, Pending, conclude
+from services.gateway.http.outcomes import PENDING, conclude
 from services.gateway.http.parameters import (
     Asker,
     IdInPath,
@@ -40,6 +40,7 @@ from services.gateway.http.quotes import Variables
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, page
 from services.gateway.queries import deployments as queries
+from services.gateway.queries.builds import build_seconds, queue_standing
 from services.gateway.queries.credits import balance_of
 from services.gateway.queries.modules import module_version, sensitive_variables, visible_module
 from services.gateway.queries.settings import current_settings
@@ -61,11 +62,20 @@ class NewDeployment(Input):
     ) = None
 
 
+class BuildSeconds(Output):
+    """How long one's newest builds ran that ended well, 200 at most, from their runner's start."""
+
+    count: int
+    median: float
+    p90: float
+
+
 class Stats(Output):
     """How much somebody deploys; `deployment_count` is of all times."""
 
     deployment_count: int
     active_count: int
+    build_seconds: BuildSeconds | None
     balance: Balance
     retention_days: int | None
 
@@ -125,7 +135,7 @@ async def deployments(
     paging: ThePaging,
     scope: Annotated[Literal["mine", "all"], Query()] = "mine",
     search: Search = None,
-    status: Annotated[Status | None, Query()] = None,
+    status: Annotated[DeploymentStatus | None, Query()] = None,
     module_id: IdInQuery = None,
     project: Annotated[str | None, Query(max_length=200)] = None,
     user_id: IdInQuery = None,
@@ -166,11 +176,13 @@ async def stats(gateway: TheGateway, asker: Asker) -> Stats:
     """Read how much one has deployed, and what one's credits are."""
     async with gateway.connection() as connection:
         lifetime, active = await queries.counts_of(connection, asker.user_id)
+        times = await build_seconds(connection, asker.user_id)
         balance = await balance_of(connection, asker.user_id, gateway.now)
         settings = (await current_settings(connection)).settings
     return Stats(
         deployment_count=lifetime,
         active_count=active,
+        build_seconds=BuildSeconds(**times) if times["count"] else None,
         balance=shown_balance(asker.user_id, balance),
         retention_days=settings.retention_days,
     )
@@ -181,36 +193,6 @@ async def stats(gateway: TheGateway, asker: Asker) -> Stats:
 async def deployment(deployment_id: IdInPath, gateway: TheGateway, asker: Asker) -> DeploymentOut:
     """Read a deployment with its builds, its outputs and what became of its credits."""
     return await shown_deployment(gateway, asker, deployment_id)
-
-
-@router.post(
-    "/api/deployments/{deployment_id}/cancel",
-    status_code=202,
-    response_model=DeploymentOut | Pending,
-)
-@signed_in
-async def cancel(
-    deployment_id: IdInPath,
-    gateway: TheGateway,
-    asker: Asker,
-    request_id: OperationId,
-) -> DeploymentOut | Response:
-    """Cancel a build that waits or runs: answered once it has ended, or will take longer."""
-    async with gateway.connection() as connection:
-        row = await visible_deployment(connection, asker, deployment_id)
-    if row["user_id"] != asker.user_id and not asker.has("admin"):
-        raise ProblemError("FORBIDDEN")
-    if row["status"] not in ACTIVE and await gateway.answers.read(request_id) is None:
-        raise ProblemError(
-            "ILLEGAL_TRANSITION",
-            f"the deployment is {row['status']}: there is nothing to cancel",
-            current_status=row["status"],
-        )
-    asked = CancelAsked(expires_at=gateway.now + WORTH_DOING_FOR, deployment_id=deployment_id)
-    seen = await gateway.sequences(f"deployment-{deployment_id}")
-    answer = await ask(gateway, asker, request_id, asked, seen=seen)
-    result: DeploymentOut | Response = await conclude(gateway, asker, answer)
-    return result
 
 
 async def visible_deployment(
@@ -242,13 +224,33 @@ async def created_deployment(gateway: Gateway, deployment_id: str) -> Deployment
 
 async def _whole(gateway: Gateway, connection: Any, row: dict[str, Any]) -> DeploymentOut:
     deployment_id = row["id"]
-    queued = row["status"] == "QUEUED"
+    builds = await queries.builds_of(connection, deployment_id)
+    waits = bool(builds) and builds[-1]["status"] == "QUEUED"
     return deployment_out(
         gateway,
         row,
         sensitive=await sensitive_variables(connection, row["module_id"], row["version"]),
         statuses=await queries.statuses_of(connection, deployment_id),
-        builds=await queries.builds_of(connection, deployment_id),
+        builds=builds,
         hold=await queries.last_hold_of(connection, deployment_id),
-        position=await queries.queue_place(connection, deployment_id) if queued else None,
+        queue=await _queue_place(gateway, connection, builds[-1]["id"]) if waits else None,
+    )
+
+
+async def _queue_place(gateway: Gateway, connection: Any, build_id: str) -> Queue | None:
+    standing = await queue_standing(connection)
+    queue = order(standing.waiting, standing.running, standing.served)
+    place = next((n for n, build in enumerate(queue, 1) if build.build_id == build_id), None)
+    if place is None:
+        return None
+    mine = queue[place - 1]
+    overtaken = any(build.queued_at > mine.queued_at for build in queue[: place - 1])
+    usual = standing.build_time
+    ends = [] if usual is None else [begun + usual for begun in standing.begun_at]
+    return Queue(
+        position=place,
+        reason="OTHERS_FIRST" if overtaken else "WAITING_FOR_A_RUNNER",
+        expected_start_at=None
+        if usual is None
+        else expected_start(place, ends, now=gateway.now, build_time=usual),
     )

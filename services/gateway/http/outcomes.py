@@ -61,7 +61,7 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     match answer.kind:
         case "deployment":
             return await created_deployment(gateway, answer.resource_id)
-        case "cancel" | "rating":
+        case "cancel" | "update" | "destroy" | "retry" | "rating":
             return await shown_deployment(gateway, asker, answer.resource_id)
         case "feature":
             return await shown_module(gateway, asker, answer.resource_id)

@@ -40,7 +40,7 @@ from services.gateway.events import (
     UserReactivated,
     UserRolesChanged,
 )
-from services.gateway.projections.deployments import status_of
+from services.gateway.projections.deployments import ENDS, build_status_of, status_of
 from services.gateway.projections.statements import id_in
 from services.gateway.stars import average
 from services.gateway.times import rfc_3339
@@ -190,6 +190,8 @@ def _deployment(change: Envelope[DeploymentEvent], event: DeploymentEvent) -> It
         data |= {"module_id": event.module_id, "module_name": event.module_name}
     if isinstance(event, DeploymentFailed):
         data |= {"error": event.error.model_dump()}
+    if isinstance(event, ENDS):
+        data |= {"build_status": build_status_of(event)}
     yield ClientEvent("deployment", data, user_id=event.user_id, roles=_DEPLOYMENTS_SEEN_BY)
 
 

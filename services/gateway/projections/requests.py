@@ -11,11 +11,14 @@ from typing import Any, Final
 from contracts.catalog.v1 import ModuleFeatured, ModuleRated, ModuleUnfeatured, SyncFinished
 from contracts.deployer.v1 import (
     DeploymentCancelled,
+    DeploymentDestroyed,
+    DeploymentDestroying,
     DeploymentFailed,
     DeploymentQueued,
     DeploymentRefused,
     DeploymentSucceeded,
     DeploymentTimedOut,
+    DeploymentUpdating,
 )
 from contracts.envelope import Envelope
 from contracts.events import RequestRefused
@@ -35,11 +38,14 @@ from services.gateway.events import (
     CancelAsked,
     CheckoutAsked,
     DeploymentAsked,
+    DestroyAsked,
     FeatureAsked,
     PurchaseAsked,
     RatingAsked,
     RefundAsked,
+    RetryAsked,
     SyncAsked,
+    UpdateAsked,
     VerificationAsked,
 )
 from services.gateway.projections.statements import SqlProjection, Statement, id_in
@@ -51,7 +57,7 @@ _ASKED = """
     on conflict (request_id) do nothing"""
 _DONE = """
     update requests set status = 'DONE', resource_id = $3, ended_at = $4
-    where request_id = $1 and kind = $2 and status = 'PENDING'"""
+    where request_id = $1 and kind = any ($2::text[]) and status = 'PENDING'"""
 _REFUSED = """
     update requests set status = 'REFUSED', problem = $2, ended_at = $3
     where request_id = $1 and status = 'PENDING'"""
@@ -59,7 +65,13 @@ _CANCEL_ENDED = """
     update requests set status = 'DONE', ended_at = $2
     where resource_id = $1 and kind = 'cancel' and status = 'PENDING'"""
 
-ENDS: Final = (DeploymentSucceeded, DeploymentFailed, DeploymentCancelled, DeploymentTimedOut)
+ENDS: Final = (
+    DeploymentSucceeded,
+    DeploymentFailed,
+    DeploymentCancelled,
+    DeploymentTimedOut,
+    DeploymentDestroyed,
+)
 """After these there is nothing left to cancel."""
 
 
@@ -89,6 +101,12 @@ def _asked(fact: Any) -> str | None:
             return "deployment"
         case CancelAsked():
             return "cancel"
+        case UpdateAsked():
+            return "update"
+        case DestroyAsked():
+            return "destroy"
+        case RetryAsked():
+            return "retry"
         case SyncAsked():
             return "sync"
         case RatingAsked():
@@ -116,7 +134,12 @@ def _resource(fact: Any, request_id: str) -> str:
     match fact:
         case DeploymentAsked(deployment_id=deployment_id):
             return deployment_id
-        case CancelAsked(deployment_id=deployment_id):
+        case (
+            CancelAsked(deployment_id=deployment_id)
+            | UpdateAsked(deployment_id=deployment_id)
+            | DestroyAsked(deployment_id=deployment_id)
+            | RetryAsked(deployment_id=deployment_id)
+        ):
             return deployment_id
         case SyncAsked(sync_id=sync_id):
             return sync_id
@@ -128,29 +151,33 @@ def _resource(fact: Any, request_id: str) -> str:
             return request_id
 
 
-def _answer(change: Envelope[Any]) -> tuple[str, str] | None:
-    """Return which kind of request a message answers well, and the id of what came of it."""
+def _answer(change: Envelope[Any]) -> tuple[tuple[str, ...], str] | None:
+    """Return which kinds of requests a message answers well, and the id of what came of it."""
     match change.data:
         case DeploymentQueued(deployment_id=deployment_id):
-            return "deployment", deployment_id
+            return ("deployment", "retry"), deployment_id
+        case DeploymentUpdating(deployment_id=deployment_id):
+            return ("update", "retry"), deployment_id
+        case DeploymentDestroying(deployment_id=deployment_id):
+            return ("destroy", "retry"), deployment_id
         case CreditsAwarded(lot=lot):
-            return "award", lot.lot_id
+            return ("award",), lot.lot_id
         case CreditsPurchased(lot=lot):
-            return "purchase", lot.lot_id
+            return ("purchase",), lot.lot_id
         case CheckoutOpened(checkout_id=checkout_id):
-            return "checkout", checkout_id
+            return ("checkout",), checkout_id
         case CreditsAdjusted():
-            return "adjustment", change.id
+            return ("adjustment",), change.id
         case LedgerVerified(request_id=request_id):
-            return "verification", request_id
+            return ("verification",), request_id
         case SettlementRefunded():
-            return "refund", change.id
+            return ("refund",), change.id
         case SyncFinished(sync_id=sync_id):
-            return "sync", sync_id
+            return ("sync",), sync_id
         case ModuleRated(deployment_id=deployment_id):
-            return "rating", deployment_id
+            return ("rating",), deployment_id
         case ModuleFeatured(module_id=module_id) | ModuleUnfeatured(module_id=module_id):
-            return "feature", module_id
+            return ("feature",), module_id
         case _:
             return None
 

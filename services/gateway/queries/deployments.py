@@ -76,8 +76,8 @@ async def statuses_of(connection: Connection, deployment_id: str) -> list[dict[s
 async def builds_of(connection: Connection, deployment_id: str) -> list[dict[str, Any]]:
     """Return a deployment's builds, the first first; 200 at most."""
     rows = await connection.fetch(
-        """select build_id as id, action, status, executor, created_at, started_at, finished_at,
-                  error
+        """select build_id as id, action, module_version as version, status, executor, created_at,
+                  started_at, finished_at, error
            from builds where deployment_id = $1 order by created_at, build_id limit 200""",
         deployment_id,
     )
@@ -92,17 +92,6 @@ async def last_hold_of(connection: Connection, deployment_id: str) -> dict[str, 
         deployment_id,
     )
     return None if row is None else dict(row)
-
-
-async def queue_place(connection: Connection, deployment_id: str) -> int:
-    """Return how many builds were queued before a deployment's and still wait, plus one."""
-    place: int = await connection.fetchval(
-        """select count(*) + 1 from builds b, builds mine
-           where mine.deployment_id = $1 and mine.status = 'QUEUED' and b.status = 'QUEUED'
-             and (b.created_at, b.build_id) < (mine.created_at, mine.build_id)""",
-        deployment_id,
-    )
-    return place
 
 
 async def build_of(

@@ -9,7 +9,7 @@ from contracts.envelope import Envelope
 from contracts.gateway import v1 as gateway
 from contracts.ledger import v1 as ledger
 from contracts.revenue import v1 as revenue
-from contracts.types import Credits, Money, Role
+from contracts.types import BuildAction, Credits, Money, Role
 from runtime.sealing import DataKey
 from tests.integration.gateway.api import DEPLOYER_KEY, Api, Person
 
@@ -145,7 +145,21 @@ class Deployer:
         self.asked = request.data
         self.correlation_id = request.correlationid
         self.key = DataKey.open_sealed(self.asked.sealed_data_key, DEPLOYER_KEY[0])
-        self.build_id = f"build-{self.asked.deployment_id}"
+        self.builds = 1
+        self.action: BuildAction = "CREATE"
+
+    @property
+    def build_id(self) -> str:
+        return f"build-{self.asked.deployment_id}-{self.builds}"
+
+    @property
+    def hold_id(self) -> str | None:
+        return f"hold-{self.asked.deployment_id}-{self.builds}" if self.action == "CREATE" else None
+
+    def follows(self, request: Envelope[Any], action: BuildAction) -> None:
+        """Answer this request with the next build."""
+        self.builds, self.action = self.builds + 1, action
+        self.correlation_id = request.correlationid
 
     @property
     def variables(self) -> Any:
@@ -161,8 +175,8 @@ class Deployer:
         """Accept the request."""
         await self.tells(
             deployer.DeploymentQueued(
-                **self._head(),
-                hold_id=f"hold-{self.asked.deployment_id}",
+                **self.head(),
+                hold_id=self.hold_id or "",
                 module_id=self.asked.module_id,
                 module_name="Website",
                 module_version=self.asked.module_version or 1,
@@ -190,23 +204,24 @@ class Deployer:
 
     async def starts(self) -> None:
         """Give the build to a runner."""
-        event = deployer.DeploymentProvisioning(**self._head(), attempt=1, executor="local")
+        event = deployer.DeploymentProvisioning(**self.head(), attempt=1, executor="local")
         await self.tells(event)
 
     async def succeeds(self, outputs: dict[str, Any]) -> None:
         """End the build well."""
         event = deployer.DeploymentSucceeded(
-            **self._head(),
-            hold_id=f"hold-{self.asked.deployment_id}",
+            **self.head(),
+            hold_id=self.hold_id,
             outputs=self.key.encrypt_json(outputs),
         )
         await self.tells(event)
 
-    async def fails(self, message: str, *, owns_resources: bool = False) -> None:
+    async def fails(self, message: str, *, owns_resources: bool = False, **more: Any) -> None:
         """End the build badly."""
         event = deployer.DeploymentFailed(
-            **self._head(),
-            hold_id=f"hold-{self.asked.deployment_id}",
+            **self.head(),
+            **more,
+            hold_id=self.hold_id,
             error=deployer.BuildError(code="APPLY_FAILED", message=message, platform_fault=False),
             owns_resources=owns_resources,
         )
@@ -215,19 +230,20 @@ class Deployer:
     async def cancels(self, cancelled_by: str) -> None:
         """End the build because somebody wanted it."""
         event = deployer.DeploymentCancelled(
-            **self._head(),
-            hold_id=f"hold-{self.asked.deployment_id}",
+            **self.head(),
+            hold_id=self.hold_id,
             cancelled_by=cancelled_by,
             owns_resources=False,
         )
         await self.tells(event)
 
-    def _head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, Any]:
+        """Return what every message of the build says."""
         return {
             "deployment_id": self.asked.deployment_id,
             "user_id": self.asked.user_id,
             "build_id": self.build_id,
-            "action": "CREATE",
+            "action": self.action,
         }
 
 

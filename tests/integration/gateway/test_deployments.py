@@ -38,7 +38,9 @@ async def test_a_deployment_is_answered_once_it_is_queued(api: Api) -> None:
         "status": "QUEUED", "credit_cost": 50, "awarded_part": 30, "project": "intranet",
     }  # fmt: skip
     assert shown["variables"] == {"region": "europe", "token": "(sensitive value)"}
-    assert shown["queue"] == {"position": 1, "reason": "WAITING_FOR_A_RUNNER"}
+    assert shown["queue"] == {
+        "position": 1, "reason": "WAITING_FOR_A_RUNNER", "expected_start_at": None,
+    }  # fmt: skip
 
 
 async def test_what_is_secret_is_nowhere_in_the_clear(api: Api) -> None:
