@@ -57,6 +57,9 @@ TABLE = {
     "GET /api/deployments": SIGNED_IN,
     "GET /api/deployments/stats": SIGNED_IN,
     "GET /api/deployments/{deployment_id}": SIGNED_IN,
+    "PUT /api/deployments/{deployment_id}": SIGNED_IN,
+    "DELETE /api/deployments/{deployment_id}": SIGNED_IN,
+    "POST /api/deployments/{deployment_id}/retry": SIGNED_IN,
     "POST /api/deployments/{deployment_id}/cancel": SIGNED_IN,
     "POST /api/deployments/{deployment_id}/refund": "admin finance",
     "GET /api/deployments/{deployment_id}/logs": SIGNED_IN,
@@ -64,6 +67,8 @@ TABLE = {
     "GET /api/events": SIGNED_IN,
     "GET /api/revenue/modules": "admin finance partner",
     "GET /api/revenue/users": "admin agent finance",
+    "GET /api/revenue/summary": "admin agent finance partner",
+    "GET /api/revenue/explain/{deployment_id}": "admin agent finance partner",
 }
 WITHOUT_A_KEY = {"POST /api/session", "POST /api/hooks/github", "POST /api/hooks/stripe"}
 
