@@ -67,13 +67,8 @@ async def fetch(
 
     Raises `RepositoryError`. With `allow_private` the host may be on a private network.
     """
-    pinned = None
-    if isinstance(address, RemoteAddress):
-        pinned = await _checked_addresses(address, allow_private=allow_private)
-    git = _Git(into, limits, token)
-    git.write_configuration(address, pinned, has_token=token is not None)
-    source = address.url if isinstance(address, RemoteAddress) else address.path
-    reference = "HEAD" if branch is None else f"refs/heads/{branch}"
+    git = await _configured(address, token, into, limits, allow_private=allow_private)
+    source, reference = _source(address), _reference(branch)
     await git.run("init", "--quiet", "--bare", "--template=", str(git.directory))
     try:
         await git.run(
@@ -92,6 +87,56 @@ async def fetch(
     if _COMMIT.fullmatch(commit.strip()) is None:
         raise RepositoryError("the branch does not lead to a commit")
     return Fetched(git.directory, commit.strip())
+
+
+async def newest_commit(
+    address: RemoteAddress | LocalAddress,
+    *,
+    branch: str | None,
+    token: str | None,
+    into: Path,
+    limits: GitLimits,
+    allow_private: bool,
+) -> str | None:
+    """Return the id of a branch's newest commit, of which nothing is fetched; None if unknown.
+
+    Needs a folder as `fetch` does, which may be used for that afterwards. Raises `RepositoryError`
+    where the host cannot be asked at all.
+    """
+    git = await _configured(address, token, into, limits, allow_private=allow_private)
+    reference = _reference(branch)
+    try:
+        listed = await git.run("ls-remote", "--quiet", "--", _source(address), reference)
+    except _GitFailedError:
+        # Fetching will say why.
+        return None
+    found = (line.partition("\t") for line in listed.splitlines())
+    return next((commit for commit, _, name in found if name == reference), None)
+
+
+async def _configured(
+    address: RemoteAddress | LocalAddress,
+    token: str | None,
+    into: Path,
+    limits: GitLimits,
+    *,
+    allow_private: bool,
+) -> "_Git":
+    """Return Git, configured for this one repository."""
+    pinned = None
+    if isinstance(address, RemoteAddress):
+        pinned = await _checked_addresses(address, allow_private=allow_private)
+    git = _Git(into, limits, token)
+    git.write_configuration(address, pinned, has_token=token is not None)
+    return git
+
+
+def _source(address: RemoteAddress | LocalAddress) -> str:
+    return address.url if isinstance(address, RemoteAddress) else address.path
+
+
+def _reference(branch: str | None) -> str:
+    return "HEAD" if branch is None else f"refs/heads/{branch}"
 
 
 async def _checked_addresses(address: RemoteAddress, *, allow_private: bool) -> list[str]:

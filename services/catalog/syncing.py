@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 import asyncpg
 import msgspec
@@ -27,8 +27,15 @@ from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from runtime.work import Command
 from services.catalog.events import Content, SyncStarted
-from services.catalog.git_source import GitLimits, GitMissingError, RepositoryError, fetch
+from services.catalog.git_source import (
+    GitLimits,
+    GitMissingError,
+    RepositoryError,
+    fetch,
+    newest_commit,
+)
 from services.catalog.handlers import TOKENS, BeginSync, ConcludeSync, FailSync, SealedToken
+from services.catalog.last_readings import LastReadings
 from services.catalog.projections.modules import ModuleRow, modules_of_scope
 from services.catalog.projections.syncs import WaitingSync, first_unfinished_syncs
 from services.catalog.reading import ReadingLimits, Result, read_modules
@@ -57,6 +64,7 @@ class Syncing:
         self._settings = settings
         self._wake = asyncio.Event()
         self._busy: set[str] = set()
+        self._readings = LastReadings()
 
     def wake(self) -> None:
         """Look for waiting syncs now rather than at the next poll."""
@@ -103,7 +111,7 @@ class Syncing:
         try:
             async with _scope_lock(running, sync.scope) as locked:
                 if locked:
-                    await _Sync(running, self._settings, store, sync).run()
+                    await _Sync(running, self._settings, store, sync, self._readings).run()
                     ended = True
         except (*OUTAGES, UnavailableError) as error:
             log.warning("sync.interrupted", error=repr(error))
@@ -133,6 +141,16 @@ async def _scope_lock(running: Running, scope: str) -> AsyncIterator[bool]:
             await connection.close(timeout=CLOSE_SECONDS_MAX)
 
 
+class _Asked(TypedDict):
+    """What Git is asked of a repository with."""
+
+    branch: str | None
+    token: str | None
+    into: Path
+    limits: GitLimits
+    allow_private: bool
+
+
 @dataclass
 class _Sync:
     """One attempt at one sync."""
@@ -141,6 +159,7 @@ class _Sync:
     settings: CatalogSettings
     store: ArchiveStore
     sync: WaitingSync
+    readings: LastReadings
 
     async def run(self) -> None:
         sync = self.sync
@@ -195,45 +214,20 @@ class _Sync:
     ) -> ConcludeSync:
         """Return what the repository holds now, as the command that makes it so."""
         sync = self.sync
-        token = self._opened(sealed)
+        known = _unchanging(modules, sync.repository_url)
         with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, dir=self.settings.work_dir) as name:
-            folder = Path(name)
-            address = read_address(
-                sync.repository_url, allow_local=self.settings.allow_local_repositories
-            )
-            fetched = await fetch(
-                address,
-                branch=read_branch(sync.branch),
-                token=token,
-                into=folder,
-                limits=GitLimits(
-                    seconds_max=self.settings.sync_timeout_seconds,
-                    bytes_max=self.settings.repository_bytes_max,
-                ),
-                allow_private=self.settings.allow_local_repositories,
-            )
-            output = folder / "archives"
-            output.mkdir()
-            path = address.path if isinstance(address, LocalAddress) else address.url
-            reading = read_modules(
-                fetched,
-                repository_name=path.rstrip("/").rpartition("/")[2].removesuffix(".git"),
-                known=_unchanging(modules, sync.repository_url),
-                output_directory=output,
-                limits=ReadingLimits(
-                    module_seconds_max=self.settings.module_timeout_seconds,
-                    processes_max=self.settings.reading_processes_max or os.cpu_count() or 1,
-                ),
-            )
-            async with contextlib.aclosing(reading):
-                results = [await self._kept(each, fetched.commit) async for each in reading]
+            commit, results = await self._results(Path(name), known, self._opened(sealed))
+        readings, branch = self.readings, sync.branch
+        readings.remember(
+            sync.scope, sync.repository_url, branch, commit, results=results, known=known
+        )
         return ConcludeSync(
             actor=sync.requested_by,
             correlation_id=sync.correlation_id,
             sync_id=sync.sync_id,
             partner_id=sync.partner_id,
             attempt=attempt,
-            commit=fetched.commit,
+            commit=commit,
             listed=tuple(
                 ListedModule(
                     name=module.name,
@@ -245,8 +239,47 @@ class _Sync:
                 )
                 for module in modules
             ),
-            results=tuple(results),
+            results=results,
         )
+
+    async def _results(
+        self, folder: Path, known: list[KnownModule], token: str | None
+    ) -> tuple[str, tuple[ReadModule, ...]]:
+        """Return the branch's newest commit, and what it holds."""
+        sync, settings = self.sync, self.settings
+        address = read_address(sync.repository_url, allow_local=settings.allow_local_repositories)
+        asked: _Asked = {
+            "branch": read_branch(sync.branch),
+            "token": token,
+            "into": folder,
+            "limits": GitLimits(
+                seconds_max=settings.sync_timeout_seconds,
+                bytes_max=settings.repository_bytes_max,
+            ),
+            "allow_private": settings.allow_local_repositories,
+        }
+        last = self.readings.commit(sync.scope, sync.repository_url, sync.branch)
+        if last is not None and await newest_commit(address, **asked) == last:
+            results = self.readings.results(sync.scope, known)
+            if results is not None:
+                return last, results
+        fetched = await fetch(address, **asked)
+        output = folder / "archives"
+        output.mkdir()
+        path = address.path if isinstance(address, LocalAddress) else address.url
+        reading = read_modules(
+            fetched,
+            repository_name=path.rstrip("/").rpartition("/")[2].removesuffix(".git"),
+            known=known,
+            output_directory=output,
+            limits=ReadingLimits(
+                module_seconds_max=settings.module_timeout_seconds,
+                processes_max=settings.reading_processes_max or os.cpu_count() or 1,
+            ),
+        )
+        async with contextlib.aclosing(reading):
+            found = [await self._kept(each, fetched.commit) async for each in reading]
+        return fetched.commit, tuple(found)
 
     async def _kept(self, result: Result, commit: str) -> ReadModule:
         """Return the result for the decider, once the module's source is kept for good."""

@@ -71,6 +71,7 @@ class GitHost:
     answers: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    fetches: int = 0
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
@@ -106,6 +107,7 @@ def serve(root: Path) -> Iterator[GitHost]:
 
         def run_git(self, body: bytes) -> None:
             parts = urlsplit(self.path)
+            host.fetches += b"command=fetch" in body
             done = subprocess.run(
                 ("git", "http-backend"),
                 input=body,

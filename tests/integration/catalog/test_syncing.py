@@ -307,3 +307,23 @@ async def _statuses(catalog: Catalog, *sync_ids: str) -> list[str]:
     rows = await catalog.running.pool.fetch("select sync_id, status from syncs")
     found = {row["sync_id"]: row["status"] for row in rows}
     return [found[sync_id] for sync_id in sync_ids]
+
+
+async def test_a_commit_that_was_read_is_neither_fetched_nor_read_again(
+    catalog: Catalog, host: GitHost
+) -> None:
+    repository = Repository.make(host.root / "modules", {**module("web"), "bad/module.yaml": "{"})
+    url = host.url("modules/.git")
+    first = await catalog.sync(url)
+    fetches = host.fetches
+    second = await catalog.sync(url)
+    assert host.fetches == fetches
+    assert fetches > 0
+    assert outcomes(second) == {"web": ("UNCHANGED", 1), "bad": ("REFUSED", None)}
+    assert second["commit"] == first["commit"]
+    refused = [each["problems"] for each in first["modules"] if each["outcome"] == "REFUSED"]
+    assert [e["problems"] for e in second["modules"] if e["outcome"] == "REFUSED"] == refused
+
+    repository.commit({"bad": None})
+    assert outcomes(await catalog.sync(url)) == {"web": ("UNCHANGED", 1)}
+    assert host.fetches > fetches
