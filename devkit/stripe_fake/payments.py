@@ -14,6 +14,8 @@ from runtime.clock import Clock
 
 Object = dict[str, Any]
 OPEN_DISPUTES: Final = ("needs_response", "under_review")
+CHARGED_BACK: Final = (*OPEN_DISPUTES, "lost")
+"""Disputes during and after which a charge cannot be refunded."""
 
 
 class Payments:
@@ -85,7 +87,7 @@ class Payments:
             raise invalid(
                 f"Charge {charge_id} has already been refunded.", code="charge_already_refunded"
             )
-        if self._open_dispute(charge_id) is not None:
+        if self._disputed(charge_id, CHARGED_BACK):
             raise invalid(f"Charge {charge_id} has been charged back.", code="charge_disputed")
         if not 0 < wanted <= left:
             raise invalid(
@@ -110,7 +112,7 @@ class Payments:
         charge = self._of_kind(charge_id, "charge")
         left = charge["amount_captured"] - charge["amount_refunded"]
         wanted = left if amount is None else amount
-        if not 0 < wanted <= left or self._open_dispute(charge_id) is not None:
+        if not 0 < wanted <= left or self._disputed(charge_id, OPEN_DISPUTES):
             raise invalid(f"Charge {charge_id} cannot be disputed for {wanted}.", param="amount")
         with self._store.transaction():
             dispute = self._store.put(
@@ -193,14 +195,10 @@ class Payments:
         for due_at in self._behaviour.deliveries(self._clock.now().timestamp()):
             self._store.deliver(event["id"], due_at)
 
-    def _open_dispute(self, charge_id: str) -> Object | None:
-        return next(
-            (
-                each
-                for each in self._store.newest_first("dispute")
-                if each["charge"] == charge_id and each["status"] in OPEN_DISPUTES
-            ),
-            None,
+    def _disputed(self, charge_id: str, stands: tuple[str, ...]) -> bool:
+        return any(
+            each["charge"] == charge_id and each["status"] in stands
+            for each in self._store.newest_first("dispute")
         )
 
     def _of_kind(self, id_: str, kind: str) -> Object:

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from devkit.stripe_fake.server import Options, serving
+from runtime.clock import Clock, system_clock
 
 API_KEY: Final = "sk_test_for-tests-only"
 WEBHOOK_SECRET: Final = "whsec_for-tests-only"
@@ -68,14 +69,16 @@ class StripeFake:
 
 
 @contextmanager
-def running_stripe_fake(file: Path, *, port: int = 0) -> Iterator[StripeFake]:
+def running_stripe_fake(
+    file: Path, *, port: int = 0, clock: Clock = system_clock
+) -> Iterator[StripeFake]:
     """Run a fake on this file for a while."""
     started = threading.Event()
     held: dict[str, Any] = {}
 
     async def serve() -> None:
         held["stop"], held["loop"] = asyncio.Event(), asyncio.get_running_loop()
-        options = Options(port, file, API_KEY, WEBHOOK_SECRET, webhook_url=None)
+        options = Options(port, file, API_KEY, WEBHOOK_SECRET, webhook_url=None, clock=clock)
         async with serving(options) as url:
             held["url"] = url
             started.set()

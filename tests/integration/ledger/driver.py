@@ -26,7 +26,7 @@ FINANCE: Final = "finance-1"
 WAIT_SECONDS_MAX: Final = 30
 
 
-def settings_for(database: Database) -> LedgerSettings:
+def settings_for(database: Database, **more: Any) -> LedgerSettings:
     """Return settings for a ledger that is not connected to a bus."""
     return LedgerSettings.model_validate(
         {
@@ -34,6 +34,7 @@ def settings_for(database: Database) -> LedgerSettings:
             "nats_user": "ledger",
             "nats_password": "unused",
             "postgres_pool_max": 4,
+            **more,
         }
     )
 
