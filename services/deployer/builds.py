@@ -129,6 +129,20 @@ async def renew(database: Database, lease: Lease, at: datetime) -> None:
     )
 
 
+async def erase_builds(connection: Connection, deployment_id: str) -> None:
+    """Drop all that is kept of a deployment's builds: inputs, leases, states, logs."""
+    await connection.execute(
+        """delete from cloud_attempts where build_id in
+           (select build_id from builds where deployment_id = $1)""",
+        deployment_id,
+    )
+    for table in ("log_chunks", "leases", "state_locks", "states", "resting", "builds"):
+        await connection.execute(
+            f"delete from {table} where deployment_id = $1",  # noqa: S608 - our own tables
+            deployment_id,
+        )
+
+
 # Logs.
 
 

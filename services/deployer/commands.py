@@ -126,9 +126,9 @@ class End:
 
 @dataclass(frozen=True, kw_only=True)
 class Erase:
-    """Forget the deployment: nothing has happened since it had this many builds, for too long."""
+    """Forget the deployment: its last build was this one, and has ended too long ago."""
 
-    builds: int
+    build_id: str
 
 
 DeploymentCommand = (

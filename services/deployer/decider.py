@@ -309,8 +309,9 @@ def _after(deployment: Deployment, build: Build, ended: Status) -> Status:
 
 
 def _erase(command: Erase, deployment: Deployment) -> list[DeploymentFact]:
-    rests = deployment.status in RESTING | {"DESTROYED", "REFUSED"}
-    if not rests or deployment.owns_resources or deployment.builds != command.builds:
+    rests = deployment.status in RESTING | {"DESTROYED"}
+    last = None if deployment.build is None else deployment.build.build_id
+    if not rests or deployment.owns_resources or last != command.build_id:
         raise _illegal(deployment, "only what rests and owns nothing is erased")
     return [DeploymentErased(user_id=_request(deployment).user_id)]
 

@@ -16,20 +16,23 @@ from runtime.refusal import Refusal
 from runtime.sealing import DataKey, SealingError
 from runtime.work import Command, Message, Needs, Work
 from services.deployer import commands, decider, subscribers
-from services.deployer.builds import LeaseTokens, close_log, give_lease
+from services.deployer.builds import LeaseTokens, close_log, erase_builds, give_lease
 from services.deployer.events import (
     BuildCancelled,
     BuildSucceeded,
     Deployment,
     DeploymentFact,
+    DeploymentRefused,
     RetryRefused,
 )
 from services.deployer.knowledge import (
     DATA_KEY,
     MODULE,
     MODULE_VERSION,
+    RETENTION,
     Module,
     ModuleVersion,
+    Retention,
     module_of,
     version_key,
 )
@@ -74,6 +77,14 @@ class EndBuild(Command):
     end: commands.End
 
 
+@dataclass(frozen=True, kw_only=True)
+class EraseDeployment(Command):
+    """Forget a deployment whose last build, this one, has ended too long ago."""
+
+    deployment_id: str
+    build_id: str
+
+
 class DeployerHandlers:
     """Turns requests, modules and holds into commands for deployments."""
 
@@ -85,7 +96,7 @@ class DeployerHandlers:
     def needs(self, message: Message) -> Needs:
         """Return the deployment a message is about, and what the decision rests on."""
         match message:
-            case ClaimBuild() | ReassignBuild() | EndBuild():
+            case ClaimBuild() | ReassignBuild() | EndBuild() | EraseDeployment():
                 return Needs(streams=(deployment_stream(message.deployment_id),))
             case Envelope(data=gateway.DeploymentRequested() as request):
                 version = version_key(request.module_id, request.module_version or 0)
@@ -148,6 +159,10 @@ class DeployerHandlers:
                 self._decide(event.hold.deployment_id, subscribers.queue(event), work)
             case Envelope(data=ledger.HoldRefused() as event):
                 self._refuse_hold(event, work)
+            case EraseDeployment():
+                _erase(message, work)
+            case Envelope(data=gateway.SettingsChanged() as event):
+                work.put(*RETENTION, Retention(days=event.retention_days))
             case Envelope(data=catalog.ModulePublished() as event):
                 _keep_module(event, work)
             case Envelope(data=catalog.ModuleWithdrawn() as event):
@@ -253,6 +268,8 @@ class DeployerHandlers:
                 required=event.required,
                 available=event.available,
             )
+        if any(isinstance(fact, DeploymentRefused) for fact in facts):
+            work.delete(DATA_KEY, event.deployment_id)
 
     def _end(self, message: EndBuild, work: Work) -> None:
         """End the build; nothing follows in its log."""
@@ -300,6 +317,19 @@ def _close_log(build_id: str, work: Work) -> None:
         await close_log(connection, build_id, now)
 
     work.alongside(close)
+
+
+def _erase(message: EraseDeployment, work: Work) -> None:
+    """Destroy the key to all that is encrypted, and what is in the clear: logs."""
+    stream = deployment_stream(message.deployment_id)
+    erase = commands.Erase(build_id=message.build_id)
+    work.append(stream, decider.decide(erase, work.state(stream)))
+    work.delete(DATA_KEY, message.deployment_id)
+
+    async def erase_rows(connection: asyncpg.Connection) -> None:
+        await erase_builds(connection, message.deployment_id)
+
+    work.alongside(erase_rows)
 
 
 def _version(

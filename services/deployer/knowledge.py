@@ -9,6 +9,8 @@ from contracts.catalog import v1 as catalog
 MODULE: Final = "module"
 MODULE_VERSION: Final = "module_version"
 DATA_KEY: Final = "data_key"
+RETENTION: Final = ("settings", "retention")
+"""The document that says how long what rests is kept."""
 
 
 class ModuleVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,12 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
     def visible_to(self, user_id: str) -> bool:
         """Return whether the user may know of it (C4)."""
         return self.source == "admin" or self.public_access or self.partner_id == user_id
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How many days a deployment that rests and owns nothing is kept; None: for ever."""
+
+    days: int | None
 
 
 class DataKey(msgspec.Struct, frozen=True, kw_only=True):

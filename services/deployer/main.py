@@ -21,6 +21,7 @@ from services.deployer.log_relay import relay_logs
 from services.deployer.projections.builds import Builds
 from services.deployer.publishing import DEPLOYMENT
 from services.deployer.reaper import Reaper
+from services.deployer.retention import keep_retention
 from services.deployer.scheduler import Scheduler
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import find_terraform
@@ -43,13 +44,16 @@ def build(settings: DeployerSettings) -> Service:
     async def run_builds(running: Running) -> None:
         await _run_builds(running, settings, master_key, woken)
 
+    async def retention(running: Running) -> None:
+        await keep_retention(running, settings.retention_check_seconds)
+
     return Service(
         name="deployer",
         kinds=(DEPLOYMENT,),
         handlers=handlers,
         projections=(Builds(),),
         refused=RequestRefused,
-        tasks=(run_builds,),
+        tasks=(run_builds, retention),
     )
 
 

@@ -54,6 +54,10 @@ class DeployerSettings(RuntimeSettings):
         int, Field(ge=65_536, le=2**30, description="how much of a build's log is kept")
     ] = 16 * 1024**2
 
+    retention_check_seconds: Annotated[
+        float, Field(ge=0.1, le=86_400, description="how often it is looked for what is too old")
+    ] = 3_600.0
+
     executor: Annotated[
         Literal["local", "cloud_build"],
         Field(description="where builds run: on this machine, or in Google Cloud Build"),

@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from contracts.deployer.v1 import DeploymentErased
+from contracts.deployer.v1 import DeploymentErased, DeploymentRefused
 from contracts.envelope import Envelope
 from contracts.ledger.v1 import CreditsPurchased
 from runtime.work import Command, Message, Needs, Work
@@ -191,7 +191,7 @@ class GatewayHandlers:
             and message.data.lot.price_minor > 0
         ):
             work.put(*PRICED, Priced(message.data.lot.currency))
-        if isinstance(message.data, DeploymentErased):
+        if isinstance(message.data, DeploymentErased | DeploymentRefused):
             erased = message.data.deployment_id
 
             async def erase(connection: asyncpg.Connection) -> None:

@@ -9,6 +9,7 @@ from runtime.projector import Change
 from runtime.store import Recorded
 from services.deployer.events import (
     BuildCancelled,
+    BuildEnd,
     BuildFailed,
     BuildQueued,
     BuildReassigned,
@@ -23,7 +24,7 @@ from services.deployer.events import (
 
 
 class Builds:
-    """One row a build; when it ends, its lock on the state ends too."""
+    """One row a build, and one for each deployment that rests; a build's lock ends with it."""
 
     name = "builds"
 
@@ -66,8 +67,23 @@ class Builds:
                     await connection.execute(
                         "delete from state_locks where build_id = $1", fact.build_id
                     )
+                    await _rest(connection, change, fact)
                 case _:
                     pass
+
+
+async def _rest(connection: asyncpg.Connection, change: Recorded[Any], fact: BuildEnd) -> None:
+    await connection.execute(
+        """insert into resting (deployment_id, build_id, since, owns_resources)
+           values ($1, $2, $3, $4)
+           on conflict (deployment_id) do update
+           set build_id = excluded.build_id, since = excluded.since,
+               owns_resources = excluded.owns_resources""",
+        change.stream.partition("-")[2],
+        fact.build_id,
+        change.at,
+        fact.owns_resources,
+    )
 
 
 async def _queue(
@@ -76,12 +92,14 @@ async def _queue(
     fact: BuildQueued | UpdateQueued | DestroyQueued,
     inputs: Inputs,
 ) -> None:
+    deployment_id = change.stream.partition("-")[2]
+    await connection.execute("delete from resting where deployment_id = $1", deployment_id)
     await connection.execute(
         """insert into builds (build_id, deployment_id, user_id, action, status, archive_digest,
                                archive_folder, repository, commit, variables, sensitive, queued_at)
            values ($1, $2, $3, $4, 'QUEUED', $5, $6, $7, $8, $9, $10, $11)""",
         fact.build_id,
-        change.stream.partition("-")[2],
+        deployment_id,
         fact.user_id,
         fact.action,
         inputs.source.archive_digest,

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from contracts.envelope import Envelope
-from runtime.clock import system_clock
+from runtime.clock import Clock, system_clock
 from runtime.inbox import Delivery
 from runtime.process import Running, assemble
 from services.deployer.main import build
@@ -53,11 +53,13 @@ class HandledDeployer(Deployer):
             await done.wait()
 
     @asynccontextmanager
-    async def process(self, settings: DeployerSettings | None = None) -> AsyncIterator[None]:
+    async def process(
+        self, settings: DeployerSettings | None = None, clock: Clock = system_clock
+    ) -> AsyncIterator[None]:
         """Be a process of the deployer, that stops in good order."""
         settings = settings or self.settings
         service = build(settings)
-        async with assemble(service, settings, WIRING) as self.running:
+        async with assemble(service, settings, WIRING, clock=clock) as self.running:
             tasks = [asyncio.create_task(task(self.running)) for task in service.tasks]
             try:
                 yield

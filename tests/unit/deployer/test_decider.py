@@ -99,7 +99,7 @@ STATES: dict[str, Deployment] = {
     "destroying": given(*LIVE, DESTROY, begin(2)),
     "destroy-failed": given(*LIVE, DESTROY, begin(2), ended(2, FAIL)),
     "destroyed": given(*LIVE, DESTROY, begin(2), ended(2, SUCCEED, owns_resources=False)),
-    "erased": given(ASK, REFUSE, Erase(builds=1)),
+    "erased": given(*EMPTY, Erase(build_id=BUILD)),
 }
 
 ILLEGAL, UNKNOWN, STALE = "ILLEGAL_TRANSITION", "UNKNOWN_DEPLOYMENT", "STALE_REPORT"
@@ -108,7 +108,7 @@ COLUMNS = ("request", "refuse", "queue", "update", "destroy", "retry", "start", 
 TABLE = """
 new            REQUESTED REFUSED -         UNKNOWN  UNKNOWN    UNKNOWN   ILLEGAL      UNKNOWN   STALE   STALE        ILLEGAL
 requested      -         REFUSED QUEUED    ILLEGAL  ILLEGAL    ILLEGAL   ILLEGAL      ILLEGAL   STALE   STALE        ILLEGAL
-refused        -         -       -         UNKNOWN  UNKNOWN    UNKNOWN   ILLEGAL      UNKNOWN   STALE   STALE        ERASED
+refused        -         -       -         UNKNOWN  UNKNOWN    UNKNOWN   ILLEGAL      UNKNOWN   STALE   STALE        ILLEGAL
 queued         -         -       -         ILLEGAL  ILLEGAL    ILLEGAL   PROVISIONING CANCELLED STALE   STALE        ILLEGAL
 running        -         -       -         ILLEGAL  ILLEGAL    ILLEGAL   ILLEGAL      PROVISIONING SUCCESS PROVISIONING ILLEGAL
 stopping       -         -       -         ILLEGAL  ILLEGAL    ILLEGAL   ILLEGAL      -         SUCCESS ILLEGAL      ILLEGAL
@@ -148,7 +148,7 @@ def command(name: str, deployment: Deployment) -> DeploymentCommand:
         "cancel": CANCEL,
         "end": ended(number, SUCCEED),
         "reassign": Reassign(build_id=build_id, attempt=1),
-        "erase": Erase(builds=deployment.builds),
+        "erase": Erase(build_id=build_id),
     }
     return commands[name]
 
@@ -267,11 +267,11 @@ def test_an_answer_about_another_hold_is_ignored() -> None:
 
 
 def test_what_has_been_built_meanwhile_is_not_erased() -> None:
-    assert outcome_of(Erase(builds=0), STATES["failed-empty"]) == "ILLEGAL"
+    assert outcome_of(Erase(build_id="build-d1-0"), STATES["failed-empty"]) == "ILLEGAL"
 
 
 def test_an_erased_deployment_keeps_nothing_but_its_id() -> None:
-    [fact] = decide(Erase(builds=1), STATES["failed-empty"])
+    [fact] = decide(Erase(build_id=BUILD), STATES["failed-empty"])
     assert fact == DeploymentErased(user_id="ada")
     left = after(STATES["failed-empty"], [fact])
     assert left == Deployment(deployment_id="d1", status="ERASED", resting="ERASED")

@@ -121,7 +121,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def is_erased(self) -> None:
-        self._command(Erase(builds=self.deployment.builds))
+        self._command(Erase(build_id=self._build_id(0)))
 
     @invariant()
     def one_build_at_most_is_open_and_none_ends_twice(self) -> None:
