@@ -54,7 +54,7 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deployer", "deployment"),
         }
     ),
-    "revenue": frozenset({("ledger", "wallet"), ("ledger", "period")}),
+    "revenue": frozenset({("gateway", "request"), ("ledger", "wallet"), ("ledger", "period")}),
     "gateway": frozenset(
         {
             ("catalog", "module"),
@@ -69,6 +69,8 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("ledger", "refusal"),
             ("revenue", "revenue"),
             ("revenue", "payee"),
+            ("revenue", "statement"),
+            ("revenue", "month"),
             ("revenue", "refusal"),
         }
     ),
@@ -98,7 +100,7 @@ REQUESTS: Final[dict[str, tuple[type[Event], ...]]] = {
         gateway_v1.SettlementRefundRequested,
         gateway_v1.LedgerVerificationRequested,
     ),
-    "revenue": (),
+    "revenue": (gateway_v1.PeriodCloseRequested,),
     "gateway": (),
 }
 """Service → the requests that it answers. Each request is a stream of its own, so it may choose."""

@@ -21,6 +21,7 @@ from contracts.types import (
     MinorUnits,
     Name,
     Ordinal,
+    Period,
     PositiveAmount,
     Reason,
     Role,
@@ -273,6 +274,14 @@ class LedgerVerificationRequested(Request):
     """Somebody wants every stored fact, segment and manifest of the ledger checked."""
 
     fact: ClassVar[str] = "ledger_verification_requested"
+
+
+class PeriodCloseRequested(Request):
+    """Finance wants a month closed, with a statement for each payee."""
+
+    fact: ClassVar[str] = "period_close_requested"
+
+    period: Period
 
 
 class PurchaseRequested(Request):

@@ -10,18 +10,23 @@ from contracts.types import (
     Amount,
     BasisPoints,
     Count,
+    Digest,
     Id,
     Instant,
     LotKind,
     MinorUnits,
     Money,
     Ordinal,
+    Period,
     PositiveAmount,
     ShortText,
     SignedMinorUnits,
     Value,
     WholeNumber,
 )
+
+StatementId = Annotated[str, Field(max_length=72, pattern=r"^[0-9]{4}-[0-9]{2}-[A-Za-z0-9._:-]+$")]
+"""A month and a payee: `2026-11-<payee id>`."""
 
 Remainder = Annotated[int, Field(ge=0, le=9_999)]
 """Ten-thousandths of a minor unit, less than a whole one."""
@@ -154,6 +159,59 @@ class ShareReversed(PayeeLine):
     fact: ClassVar[str] = "share_reversed"
 
     reverses: Ordinal
+
+
+class StatementClosed(events.Event):
+    """A payee's statement of a month is sealed, in the stream `statement-<period>-<payee id>`.
+
+    `opening` is what the statement before carried forward, `accrued` the month's shares, `reversed`
+    what of the same month was taken back, `adjustments` what was taken back of earlier months;
+    `balance` is their sum. What is `disputed` is held back: `payable` is the rest, or 0 where that
+    is negative, and `carried_forward` what is not payable. `lines_digest` is the SHA-256 of
+    `<sequence> <hash of the fact>` and a line feed for each of the month's `lines`.
+    """
+
+    service: ClassVar[str] = "revenue"
+    kind: ClassVar[str] = "statement"
+    fact: ClassVar[str] = "statement_closed"
+
+    statement_id: StatementId
+    payee_id: Id
+    period: Period
+    since: Instant
+    until: Instant
+    opening: Money
+    accrued: Money
+    reversed: Money
+    adjustments: Money
+    balance: Money
+    disputed: Money
+    payable: Money
+    carried_forward: Money
+    lines: Count
+    lines_digest: Digest
+    closed_by: Id
+    closed_at: Instant
+
+
+class PeriodClosed(events.Event):
+    """A month is closed: so many statements are sealed, and what the ledger attested was applied.
+
+    All of revenue's stored facts, `verified_facts`, were verified before.
+    """
+
+    service: ClassVar[str] = "revenue"
+    kind: ClassVar[str] = "month"
+    fact: ClassVar[str] = "period_closed"
+
+    period: Period
+    statements: Count
+    payable_minor: MinorUnits
+    recognized_minor: MinorUnits
+    reversed_minor: MinorUnits
+    verified_facts: Count
+    closed_by: Id
+    closed_at: Instant
 
 
 class RequestRefused(events.RequestRefused):
