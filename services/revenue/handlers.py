@@ -1,8 +1,9 @@
 """What revenue does with a message: a line for what was earned, then one for each payee."""
 
 from contracts.envelope import Envelope
+from contracts.gateway.v1 import PeriodCloseRequested
 from runtime.work import Message, Needs, Work
-from services.revenue import decider, shares, subscribers
+from services.revenue import closing, decider, months, shares, subscribers
 
 
 class RevenueHandlers:
@@ -10,8 +11,12 @@ class RevenueHandlers:
 
     def needs(self, message: Message) -> Needs:
         """Return the deployment's stream, and that of everybody who may be due a share."""
+        if isinstance(message, closing.CloseMonth):
+            return closing.needs_of_close(message)
         if not isinstance(message, Envelope):
             return Needs()
+        if subscribers.attests(message):
+            return Needs(streams=(closing.month_stream(message.data.period),))
         if subscribers.earns(message):
             hold = subscribers.settled_hold(message.data.hold)
             payees = {payee_stream(payee.payee_id) for payee in shares.payees_of(hold)}
@@ -22,8 +27,16 @@ class RevenueHandlers:
 
     def handle(self, message: Message, work: Work) -> None:
         """Recognise or reverse what the ledger says, and accrue or take back the shares of it."""
+        if isinstance(message, closing.CloseMonth):
+            closing.close(message, work)
         if not isinstance(message, Envelope):
             return
+        if isinstance(message.data, PeriodCloseRequested):
+            closing.note(message.data, work)
+        if subscribers.attests(message):
+            attested = subscribers.attested_month(message)
+            stream = closing.month_stream(attested.period)
+            work.append(stream, months.decide_attested(attested, work.state(stream)))
         if subscribers.earns(message):
             command = subscribers.revenue_command(message)
             stream = revenue_stream(command.hold.deployment_id)

@@ -2,11 +2,13 @@
 
 from contracts.revenue.v1 import RequestRefused
 from runtime.process import Service
+from services.revenue.closing import close_on_request
 from services.revenue.handlers import RevenueHandlers
 from services.revenue.projections.disputes import Disputes
+from services.revenue.projections.months import Months
 from services.revenue.projections.payee_lines import PayeeLines
 from services.revenue.projections.revenue_lines import RevenueLines
-from services.revenue.publishing import DISPUTE, PAYEE, REVENUE
+from services.revenue.publishing import DISPUTE, MONTH, PAYEE, REVENUE, STATEMENT
 from services.revenue.settings import RevenueSettings
 
 
@@ -14,8 +16,9 @@ def build(settings: RevenueSettings) -> Service:  # noqa: ARG001 - every service
     """Return the service, composed."""
     return Service(
         name="revenue",
-        kinds=(REVENUE, PAYEE, DISPUTE),
+        kinds=(REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT),
         handlers=RevenueHandlers(),
-        projections=(RevenueLines(), PayeeLines(), Disputes()),
+        projections=(RevenueLines(), PayeeLines(), Disputes(), Months()),
         refused=RequestRefused,
+        tasks=(close_on_request,),
     )

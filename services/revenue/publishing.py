@@ -7,7 +7,7 @@ from contracts.events import Event
 from contracts.revenue import v1
 from contracts.types import Credits, Money
 from runtime.store import Recorded, StreamKind
-from services.revenue import decider, shares
+from services.revenue import decider, months, shares
 from services.revenue.events import (
     DisputeFact,
     DisputeState,
@@ -19,6 +19,14 @@ from services.revenue.events import (
     RevenueState,
     ShareAccrued,
     ShareReversed,
+)
+from services.revenue.month_facts import (
+    MonthAttested,
+    MonthClosed,
+    MonthFact,
+    MonthState,
+    StatementClosed,
+    StatementState,
 )
 
 
@@ -54,6 +62,52 @@ def publish_payee(record: Recorded[PayeeFact]) -> Sequence[Event]:
 def publish_dispute(record: Recorded[DisputeFact]) -> Sequence[Event]:  # noqa: ARG001 - whoever wants to know follows the wallet
     """Return nothing: the ledger has told of the dispute."""
     return []
+
+
+def publish_month(record: Recorded[MonthFact]) -> Sequence[Event]:
+    """Return the message of a month that was closed; that it was attested the ledger has told."""
+    match record.fact:
+        case MonthAttested():
+            return []
+        case MonthClosed() as fact:
+            closed = v1.PeriodClosed(
+                period=fact.period,
+                statements=fact.statements,
+                payable_minor=fact.payable_minor,
+                recognized_minor=fact.applied.recognized_minor,
+                reversed_minor=fact.applied.reversed_minor,
+                verified_facts=fact.verified_facts,
+                closed_by=fact.closed_by,
+                closed_at=record.at,
+            )
+            return [closed]
+        case _:
+            assert_never(record.fact)
+
+
+def publish_statement(record: Recorded[StatementClosed]) -> Sequence[Event]:
+    """Return the message of a sealed statement."""
+    fact, each = record.fact, record.fact.statement
+    amounts = {
+        name: Money(amount_minor=getattr(each, f"{name}_minor"), currency=each.currency)
+        for name in (
+            *("opening", "accrued", "reversed", "adjustments", "balance", "disputed"),
+            *("payable", "carried_forward"),
+        )
+    }
+    closed = v1.StatementClosed(
+        statement_id=each.statement_id,
+        payee_id=each.payee_id,
+        period=each.period,
+        since=fact.since,
+        until=fact.until,
+        **amounts,
+        lines=each.lines,
+        lines_digest=each.lines_digest,
+        closed_by=fact.closed_by,
+        closed_at=record.at,
+    )
+    return [closed]
 
 
 def _line(fact: RevenueFact) -> dict[str, Any]:
@@ -147,3 +201,23 @@ DISPUTE: Final = StreamKind(
     publish=publish_dispute,
 )
 """`dispute-<dispute id>`: whether what a purchase earned is payable."""
+
+MONTH: Final = StreamKind(
+    name="month",
+    facts=MonthFact,
+    state=MonthState,
+    initial=lambda _: MonthState(),
+    evolve=months.evolve_month,
+    publish=publish_month,
+)
+"""`month-<year>-<month>`: attested by the ledger, then closed."""
+
+STATEMENT: Final = StreamKind(
+    name="statement",
+    facts=StatementClosed,
+    state=StatementState,
+    initial=lambda _: StatementState(),
+    evolve=months.evolve_statement,
+    publish=publish_statement,
+)
+"""`statement-<year>-<month>-<payee id>`: what a payee is due of a closed month."""

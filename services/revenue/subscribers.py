@@ -1,7 +1,7 @@
 """What the ledger's messages mean to revenue: the only place where one becomes a command."""
 
 from collections.abc import Iterable
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from contracts.envelope import Envelope
 from contracts.ledger import v1 as ledger
@@ -15,10 +15,19 @@ from services.revenue.decider import (
     Reverse,
 )
 from services.revenue.events import LedgerEntry, SettledHold, SpentSlice
+from services.revenue.month_facts import Applied, MonthAttested
 
 Earns = (
     ledger.HoldSettled | ledger.SettlementRefunded | ledger.SettlementReversed | ledger.DebtRepaid
 )
+RELEVANT: Final = frozenset(
+    {
+        *("hold_settled", "debt_repaid", "settlement_refunded", "settlement_reversed"),
+        *("dispute_opened", "dispute_closed"),
+    }
+)
+"""Kinds of the ledger's facts that revenue applies."""
+
 Disputes = ledger.DisputeOpened | ledger.DisputeClosed
 
 
@@ -88,6 +97,28 @@ def dispute_command(envelope: Envelope[Disputes]) -> DisputeCommand:
                 entry=entry,
                 at=envelope.time,
             )
+
+
+def attested_month(envelope: Envelope[ledger.PeriodAttested]) -> MonthAttested:
+    """Return what of an attestation concerns revenue."""
+    event = envelope.data
+    return MonthAttested(
+        period=event.period,
+        since=event.since,
+        until=event.until,
+        ledger=Applied(
+            facts={kind: n for kind, n in event.facts_by_kind.items() if kind in RELEVANT and n},
+            recognized_minor=event.recognized_minor,
+            reversed_minor=event.reversed_minor,
+        ),
+        head=event.head,
+        entry=_entry(envelope),
+    )
+
+
+def attests(envelope: Envelope[Any]) -> TypeGuard[Envelope[ledger.PeriodAttested]]:
+    """Whether a message attests a month."""
+    return isinstance(envelope.data, ledger.PeriodAttested)
 
 
 def settled_hold(hold: ledger.Hold) -> SettledHold:

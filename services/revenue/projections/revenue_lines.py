@@ -13,17 +13,18 @@ _INSERT: Final = """
     insert into revenue_lines (
         deployment_id, version, kind, reverses, hold_id, user_id, module_id, partner_id, agent_id,
         credit_cost, purchased_credits, true_revenue_minor, currency, partner_basis_points,
-        agent_basis_points, lots, recognized_at)
+        agent_basis_points, lots, wallet_sequence, recognized_at)
     select deployment_id, version, kind, reverses, hold_id, user_id, module_id, partner_id,
            agent_id, credit_cost, purchased_credits, true_revenue_minor, currency,
-           partner_basis_points, agent_basis_points, string_to_array(lots, ' '), recognized_at
+           partner_basis_points, agent_basis_points, string_to_array(lots, ' '), wallet_sequence,
+           recognized_at
     from unnest(
         $1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
         $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[],
-        $14::int[], $15::int[], $16::text[], $17::timestamptz[])
+        $14::int[], $15::int[], $16::text[], $17::bigint[], $18::timestamptz[])
         as line (deployment_id, version, kind, reverses, hold_id, user_id, module_id, partner_id,
                  agent_id, credit_cost, purchased_credits, true_revenue_minor, currency,
-                 partner_basis_points, agent_basis_points, lots, recognized_at)
+                 partner_basis_points, agent_basis_points, lots, wallet_sequence, recognized_at)
     on conflict (deployment_id, version) do nothing
 """
 _REVERSED: Final = """
@@ -78,5 +79,6 @@ def _row(version: int, line: RevenueFact) -> tuple[object, ...]:
         hold.partner_basis_points,
         hold.agent_basis_points,
         " ".join(sorted({s.lot_id for s in line.slices if s.purchased})),
+        line.entry.sequence,
         line.recognized_at,
     )

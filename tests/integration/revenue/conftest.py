@@ -28,6 +28,7 @@ class Revenue:
 
     running: Running
     dsn: str
+    admin_dsn: str
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -35,6 +36,15 @@ class Revenue:
         connection = await asyncpg.connect(self.dsn)
         try:
             yield connection
+        finally:
+            await connection.close()
+
+    async def forge(self, statement: str) -> None:
+        """Change what is stored as only whoever has the whole server in hand can."""
+        connection = await asyncpg.connect(self.admin_dsn)
+        try:
+            await connection.execute("set session_replication_role = replica")
+            await connection.execute(statement)
         finally:
             await connection.close()
 
@@ -75,4 +85,4 @@ async def revenue(
         postgres_dsn=SecretStr(database.dsn), nats_user="revenue", nats_password=SecretStr("none")
     )
     async with assemble(build(settings), settings, WIRING) as running:
-        yield Revenue(running, database.dsn)
+        yield Revenue(running, database.dsn, database.admin_dsn)

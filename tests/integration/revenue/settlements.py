@@ -67,25 +67,25 @@ def settled(record: ledger.Hold, *, at: datetime = MAY) -> ledger.HoldSettled:
 
 
 class Wallet:
-    """One wallet's stream, which numbers its messages."""
+    """The stream of a wallet, or of another kind, which numbers its messages."""
 
-    def __init__(self, user: str = "ursula") -> None:
-        self.stream = f"wallet-{user}"
+    def __init__(self, user: str = "ursula", *, kind: str = "wallet") -> None:
+        self.stream = f"{kind}-{user}"
         self.sequence = 0
         self.acknowledged: list[int] = []
 
-    def says(self, event: Event) -> Delivery:
+    def says(self, event: Event, *, at: datetime = MAY) -> Delivery:
         """Return the stream's next message."""
         self.sequence += 1
-        return self._delivery(event, self.sequence)
+        return self._delivery(event, self.sequence, at)
 
-    def _delivery(self, event: Event, sequence: int) -> Delivery:
+    def _delivery(self, event: Event, sequence: int, at: datetime) -> Delivery:
         envelope: Envelope[Any] = Envelope(
             id=new_id(),
-            source="/tollgate/ledger",
+            source=f"/tollgate/{event.service}",
             type=event.type_name(),
             subject=self.stream,
-            time=MAY,
+            time=at,
             dataschema=event.schema_id(),
             partitionkey=self.stream,
             sequence=sequence,
