@@ -343,14 +343,26 @@ class _Reader:
         items: list[tuple[Expression, Expression]] = []
         while not scanner.take("}"):
             scanner.lines_end = True
-            key = self.expression()
+            key = self._key()
             if not scanner.take("="):
                 scanner.expect(":")
-            items.append((Literal(key.name) if isinstance(key, Name) else key, self.expression()))
+            items.append((key, self.expression()))
             if not (scanner.take(",") or scanner.at_line_end() or scanner.peek(_BRACE)):
                 raise scanner.error("expected a comma or a new line")
             scanner.lines_end = False
         return Object(tuple(items))
+
+    def _key(self) -> Expression:
+        """Return an object's key: a bare word means itself, even `null`."""
+        self.scanner.skip_space()
+        is_bare = self.scanner.text.startswith("null", self.scanner.position)
+        match self.expression():
+            case Name(name):
+                return Literal(name)
+            case Literal(None) if is_bare:
+                return Literal("null")
+            case key:
+                return key
 
     def _for(self, end: str) -> Expression:
         scanner = self.scanner

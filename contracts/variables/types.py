@@ -186,7 +186,9 @@ def format_value(value: Any) -> str:
 
 
 def _format_key(name: str) -> str:
-    return name if name.replace("-", "_").isidentifier() else format_value(name)
+    # `{for …}` would begin something else.
+    is_name = name.replace("-", "_").isidentifier() and name != "for"
+    return name if is_name else format_value(name)
 
 
 def misfits(type_: TerraformType, value: Any, path: Path = ()) -> Iterator[Misfit]:

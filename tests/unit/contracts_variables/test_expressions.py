@@ -24,6 +24,7 @@ from contracts.variables.values import constant
         ("[1, 2,]", [1, 2]),
         ('{ a = 1, "b" : [true], }', {"a": 1, "b": [True]}),
         ("{\n  a = 1 # one\n  b = 2 // two\n\n  /* three */ c = 3\n}", {"a": 1, "b": 2, "c": 3}),
+        ("{ null = 1, true = 2 }", {"null": 1, "true": 2}),
         ("(((7)))", 7),
         ("<<EOT\nfirst\n  second\nEOT\n", "first\n  second\n"),
         ("<<-EOT\n    first\n\n      second\n    EOT\n", "first\n\n  second\n"),

@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.variables.expressions import parse
 from contracts.variables.templates import NotUnderstoodError
-from contracts.variables.types import ConversionError, convert, format_type, misfits, parse_type
+from contracts.variables.types import (
+    ConversionError,
+    convert,
+    format_type,
+    format_value,
+    misfits,
+    parse_type,
+)
+from contracts.variables.values import constant, from_json
 
 
 @pytest.mark.parametrize(
@@ -144,7 +153,7 @@ VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["a", "b", "c-d"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "c-d", "for", "null"]), inner, max_size=3)
     ),
     max_leaves=6,
 )
@@ -161,3 +170,9 @@ def test_what_fits_can_always_be_converted(text: str, value: Any) -> None:
     type_ = parse_type(text)
     if not list(misfits(type_, value)):
         convert(type_, value)
+
+
+@given(VALUES)
+def test_a_value_that_is_written_is_read_back(value: Any) -> None:
+    value = from_json(value)
+    assert constant(parse(format_value(value))) == value
