@@ -1,11 +1,13 @@
 """Variables and outputs as a module's Terraform files declare them."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from contracts.variables.conditions import is_decidable
 from contracts.variables.expressions import parse
+from contracts.variables.nearest import nearest
 from contracts.variables.templates import NotUnderstoodError
 from contracts.variables.types import (
     ANY,
@@ -26,6 +28,17 @@ VALIDATIONS_MAX: Final = 50
 TEXT_LENGTH_MAX: Final = 20_000
 NAME_LENGTH_MAX: Final = 200
 
+_VARIABLE_ARGUMENTS: Final = frozenset(
+    {"type", "default", "description", "sensitive", "nullable", "ephemeral", "deprecated", "const"}
+)
+_OUTPUT_ARGUMENTS: Final = frozenset(
+    {"value", "description", "sensitive", "ephemeral", "depends_on", "deprecated", "type"}
+)
+_RESERVED_NAMES: Final = frozenset(
+    {"source", "version", "providers", "count", "for_each", "lifecycle", "depends_on", "locals"}
+)
+_IDENTIFIER: Final = re.compile(r"[^\W\d][\w-]*")
+
 BOOL: Final = Primitive("bool")
 _ANY: TerraformType = ANY
 T = TypeVar("T")
@@ -40,6 +53,7 @@ class Declared:
     line: int
     type: TerraformType
     description: str
+    description_file: str
     description_line: int
     required: bool
     default: Any
@@ -55,6 +69,9 @@ class _Reader:
         self._problems = problems
 
     def variable(self, name: str, block: Block) -> Declared:
+        self._check_words(block, _VARIABLE_ARGUMENTS)
+        if name in _RESERVED_NAMES:
+            self._problem(block, block.line, f"Terraform keeps the name `{name}` for itself")
         type_ = self._read(block, "type", _type, _ANY)
         default = self._read(
             block, "default", lambda text: _default(text, type_), None, offset_matters=False
@@ -74,6 +91,7 @@ class _Reader:
             line=block.line,
             type=type_,
             description=self._constant(block, "description", STRING, default=""),
+            description_file=(description and description.file) or block.file,
             description_line=description.line if description else block.line,
             required=required,
             default=default,
@@ -87,6 +105,7 @@ class _Reader:
         )
 
     def output(self, name: str, block: Block) -> Output:
+        self._check_words(block, _OUTPUT_ARGUMENTS)
         return Output(
             name=name,
             description=self._constant(block, "description", STRING, default=""),
@@ -113,8 +132,9 @@ class _Reader:
             return default
         value = self._read(block, name, lambda text: convert(type_, constant(parse(text))), default)
         if isinstance(value, str) and len(value) > TEXT_LENGTH_MAX:
-            line = block.attributes[name].line
-            self._problem(block, line, f"{name} is longer than {TEXT_LENGTH_MAX} characters")
+            attribute = block.attributes[name]
+            message = f"{name} is longer than {TEXT_LENGTH_MAX} characters"
+            self._problem(block, attribute.line, message, attribute.file)
         return default if value is None else value
 
     def _read(
@@ -135,11 +155,21 @@ class _Reader:
             line = attribute.line
             if isinstance(error, NotUnderstoodError) and offset_matters:
                 line += attribute.text.count("\n", 0, error.offset)
-            self._problem(block, line, f"{name} of {block.kind} `{block.labels[0]}`: {error}")
+            message = f"{name} of {block.kind} `{block.labels[0]}`: {error}"
+            self._problem(block, line, message, attribute.file)
             return fallback
 
-    def _problem(self, block: Block, line: int, message: str) -> None:
-        self._problems.append(Problem(file=block.file, line=line, message=message))
+    def _problem(self, block: Block, line: int, message: str, file: str | None = None) -> None:
+        self._problems.append(Problem(file=file or block.file, line=line, message=message))
+
+    def _check_words(self, block: Block, known: Collection[str]) -> None:
+        """Add a word that is surely a misspelt argument: Terraform refuses it, whatever it is."""
+        for name, attribute in block.attributes.items():
+            if name not in known and (meant := nearest(name, known)) is not None:
+                message = f"{block.kind} `{block.labels[0]}` has no argument `{name}`"
+                self._problem(
+                    block, attribute.line, f"{message}; did you mean `{meant}`?", attribute.file
+                )
 
 
 def _type(text: str) -> TerraformType:
@@ -191,6 +221,9 @@ def _bound(found: dict[str, Block], what: str, problems: list[Problem]) -> None:
         message = f"the module has more than {VARIABLES_MAX} {what}"
         problems.append(Problem(file=block.file, line=block.line, message=message))
     for name, block in blocks:
-        if len(name) > NAME_LENGTH_MAX:
+        if _IDENTIFIER.fullmatch(name) is None:
+            message = f"`{name[:NAME_LENGTH_MAX]}` cannot be a name: letters, digits, `_` and `-`"
+            problems.append(Problem(file=block.file, line=block.line, message=message))
+        elif len(name) > NAME_LENGTH_MAX:
             message = f"a name is longer than {NAME_LENGTH_MAX} characters"
             problems.append(Problem(file=block.file, line=block.line, message=message))

@@ -26,7 +26,12 @@ from services.catalog.rad_convention import (
     read_metadata,
 )
 from services.catalog.terraform_blocks import Block
-from services.catalog.terraform_files import raise_if_any, read_terraform
+from services.catalog.terraform_directory import (
+    is_for_tofu_alone,
+    is_terraform,
+    read_directory,
+)
+from services.catalog.terraform_files import raise_if_any
 from services.catalog.variable_forms import build_variables
 
 README_LENGTH_MAX: Final = 65_536
@@ -37,8 +42,6 @@ PROBLEMS_MAX: Final = 50
 
 _MISNAMED: Final = ("module.yml", "Module.yaml", "Module.yml")
 _READMES: Final = ("README.md", "readme.md", "Readme.md", "README", "README.txt")
-_LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
-
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _UNLESS_SAID: Final = False
@@ -57,7 +60,7 @@ class ModuleRead:
 
 
 WANTED_FILES: Final = (module_yaml.FILE, *_MISNAMED, *_READMES)
-"""The files, besides `.tf` ones, that reading a directory needs."""
+"""The files, besides those for Terraform, that reading a directory needs."""
 
 
 def may_be_module(files: Mapping[str, bytes]) -> bool:
@@ -85,6 +88,7 @@ def read_module(directory_name: str, files: Mapping[str, bytes]) -> ModuleRead |
     _refuse_if_any(problems)
 
     warnings: list[Problem] = []
+    _warn_of_tofu(files, warnings)
     metadata = read_metadata(declared, problems) if is_rad else Metadata()
     offered = {n: d for n, d in declared.items() if not (is_rad and n in RESERVED)}
     variables = build_variables(offered, yaml.variables, problems, warnings)
@@ -166,23 +170,20 @@ def _read_yaml(files: Mapping[str, bytes], problems: list[Problem]) -> ModuleYam
 def _read_blocks(
     files: Mapping[str, bytes], problems: list[Problem]
 ) -> tuple[tuple[Block, ...], dict[str, bytes]]:
-    """Return the blocks of all `.tf` files, and those files that could not be read."""
-    terraform = {name: files[name] for name in sorted(files) if name.endswith(".tf")}
+    """Return the blocks of all Terraform files, and those files that could not be read."""
+    terraform = {name: files[name] for name in files if is_terraform(name)}
     if not terraform:
-        raise refused(".", 0, "the module has no .tf file")
+        raise refused(".", 0, "the module has no .tf or .tf.json file")
     if sum(len(content) for content in terraform.values()) > TERRAFORM_BYTES_MAX:
-        raise refused(".", 0, f"the module's .tf files are larger than {TERRAFORM_BYTES_MAX} bytes")
-    blocks: list[Block] = []
-    unreadable: dict[str, bytes] = {}
-    for name, content in terraform.items():
-        try:
-            if content.startswith(_LFS_POINTER):
-                raise refused(name, 0, "is a Git LFS pointer, not the file itself")
-            blocks += read_terraform(name, content)
-        except ModuleRefusedError as error:
-            problems += error.problems
-            unreadable[name] = content
-    return tuple(blocks), unreadable
+        message = f"the module's Terraform files are larger than {TERRAFORM_BYTES_MAX} bytes"
+        raise refused(".", 0, message)
+    return read_directory(terraform, problems)
+
+
+def _warn_of_tofu(files: Mapping[str, bytes], warnings: list[Problem]) -> None:
+    for name in sorted(filter(is_for_tofu_alone, files)):
+        message = "is not read: OpenTofu alone knows such files, Terraform .tf and .tf.json"
+        warnings.append(Problem(file=name, line=0, message=message))
 
 
 def _place_of_metadata(blocks: tuple[Block, ...], *, has_yaml: bool) -> tuple[str, int]:

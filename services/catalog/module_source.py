@@ -18,7 +18,12 @@ from runtime.archive import ArchivedFile, UnsafeArchiveError, pack
 from services.catalog.definition import ModuleRefusedError, Problem, refused
 from services.catalog.git_objects import LINK, PROGRAM, SUBMODULE, TREE, Blobs, Entry
 from services.catalog.terraform_blocks import Block
-from services.catalog.terraform_files import raise_if_any, read_terraform
+from services.catalog.terraform_directory import (
+    is_for_tofu_alone,
+    is_terraform,
+    read_directory,
+)
+from services.catalog.terraform_files import raise_if_any
 
 SOURCE_FILES_MAX: Final = 2_000
 SOURCE_BYTES_MAX: Final = 20 * 1024 * 1024
@@ -107,14 +112,15 @@ class SourceReader:
     def own_files(
         self, directory: str, wanted: Collection[str], problems: list[Problem]
     ) -> dict[str, bytes]:
-        """Return the directory's own `.tf` files and those of the `wanted` names that it has.
+        """Return the directory's own Terraform files and those of the `wanted` names that it has.
 
         What keeps one of them from being read is added to `problems`.
         """
         files: dict[str, bytes] = {}
         for child in self._tree.children(directory):
             name = posixpath.basename(child.path)
-            if child.kind == TREE or not (name.endswith(".tf") or name in wanted):
+            is_wanted = is_terraform(name) or is_for_tofu_alone(name) or name in wanted
+            if child.kind == TREE or not is_wanted:
                 continue
             try:
                 found = self.plain_file(child.path, directory)
@@ -208,14 +214,9 @@ class SourceReader:
                 pending.append((used, self._blocks_of(used, directory)))
         return found
 
-    def _blocks_of(self, used: str, inside: str) -> list[Block]:
+    def _blocks_of(self, used: str, inside: str) -> Sequence[Block]:
         problems: list[Problem] = []
-        blocks: list[Block] = []
-        for name, content in sorted(self.own_files(used, (), problems).items()):
-            try:
-                blocks += read_terraform(name, content)
-            except ModuleRefusedError as error:
-                problems += error.problems
+        blocks, _ = read_directory(self.own_files(used, (), problems), problems)
         folder = _seen_from(inside, used)
         raise_if_any(
             [

@@ -15,6 +15,7 @@ from contracts.types import WHOLE_NUMBER_MAX
 from contracts.variables.types import STRING, Collection, ConversionError, convert
 from services.catalog.declarations import BOOL, Declared
 from services.catalog.definition import Problem
+from services.catalog.terraform_directory import is_terraform
 
 RESERVED: Final = frozenset(
     {
@@ -29,6 +30,7 @@ RESERVED: Final = frozenset(
 )
 _MARKS: Final = ("module_description", "credit_cost")
 _MENTION: Final = re.compile(rb'variable\s+"?(?:module_description|credit_cost)\b')
+_JSON_MENTION: Final = re.compile(rb'"(?:module_description|credit_cost)"')
 _UI_META: Final = re.compile(r"\{\{\s*UIMeta\b([^{}]*)\}\}", re.IGNORECASE)
 _FLAGS: Final = frozenset({"updatesafe", "mandatory"})
 _PLACE_MAX: Final = 1_000_000
@@ -61,7 +63,11 @@ class UiMeta:
 
 def may_be_rad_module(files: Mapping[str, bytes]) -> bool:
     """Return whether any Terraform file seems to declare the metadata; cheap, and never misses."""
-    return any(name.endswith(".tf") and _MENTION.search(files[name]) for name in files)
+    return any(
+        (_MENTION if name.endswith(".tf") else _JSON_MENTION).search(content)
+        for name, content in files.items()
+        if is_terraform(name)
+    )
 
 
 def is_rad_module(declared: Mapping[str, Declared]) -> bool:

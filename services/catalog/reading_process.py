@@ -35,7 +35,7 @@ from services.catalog.reading_messages import (
 )
 from services.catalog.terraform_files import raise_if_any, read_terraform
 
-READER_VERSION: Final = 2
+READER_VERSION: Final = 3
 """Counted up when the same files are to be read differently: then all modules are read anew."""
 
 ENTRIES_MAX: Final = 50_000

@@ -23,10 +23,14 @@ _CLOSES: Final = re.compile(r"\}")
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """`name = expression`: the expression's text as written, and the line where it begins."""
+    """`name = expression`: the expression's text as written, and the line where it begins.
+
+    `file` is where that is, if it is another than the block's: in an override file.
+    """
 
     text: str
     line: int
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

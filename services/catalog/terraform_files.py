@@ -1,8 +1,8 @@
 """Terraform's files: blocks, with the text and line of each expression.
 
-They are read by `terraform_blocks`. What is nested deeper than that reads, and what is wrong with a
-file that it does not understand, python-hcl2 tells. Only this module knows that parser. What an
-expression means is read by `contracts.variables`, from its text.
+Those in JSON are read by `terraform_json`, others by `terraform_blocks`. What is nested deeper than
+that reads, and what is wrong with a file that it does not understand, python-hcl2 tells. Only this
+module knows that parser. What an expression means is read by `contracts.variables`, from its text.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,9 @@ from lark.exceptions import LarkError, UnexpectedEOF, UnexpectedInput, Unexpecte
 from contracts.variables.templates import BeyondBoundsError, NotUnderstoodError
 from services.catalog.definition import ModuleRefusedError, Problem, refused
 from services.catalog.terraform_blocks import Attribute, Block, read_blocks
+from services.catalog.terraform_json import read_json_blocks
 
+JSON_ENDING: Final = ".tf.json"
 FILE_BYTES_MAX: Final = 1_048_576
 _EXCERPT_LENGTH: Final = 20
 
@@ -32,8 +34,13 @@ def decoded(file: str, content: bytes, bytes_max: int = FILE_BYTES_MAX) -> str:
 
 
 def read_terraform(file: str, content: bytes) -> tuple[Block, ...]:
-    """Return the top-level blocks of a `.tf` file, else a refusal that names file and line."""
+    """Return the top-level blocks of a file, else a refusal that names file and line.
+
+    Of a `.tf.json` file those of variables, outputs and modules.
+    """
     text = decoded(file, content)
+    if file.endswith(JSON_ENDING):
+        return read_json_blocks(file, text)
     try:
         return read_blocks(file, text)
     except NotUnderstoodError as error:

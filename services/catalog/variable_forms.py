@@ -34,7 +34,7 @@ def build_variables(
     by_name = {override.name: override for override in overrides}
     for override in overrides:
         if override.name not in declared:
-            message = f"no .tf file declares variable `{override.name}`"
+            message = f"no Terraform file declares variable `{override.name}`"
             message += known_as(override.name, declared)
             problems.append(Problem(file=module_yaml.FILE, line=override.line, message=message))
     forms = [_Form(each, by_name.get(name), problems, warnings) for name, each in declared.items()]
@@ -151,7 +151,7 @@ class _Form:
         declared = self._declared
         text = f"variable `{declared.name}` {message}"
         self._warnings.append(
-            Problem(file=declared.file, line=declared.description_line, message=text)
+            Problem(file=declared.description_file, line=declared.description_line, message=text)
         )
 
 

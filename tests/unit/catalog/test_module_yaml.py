@@ -149,7 +149,7 @@ def test_a_mistake_is_named_by_its_line(text: str, line: int, message: str) -> N
 @pytest.mark.parametrize(
     ("variable", "message"),
     [
-        ("{name: regjon}", "no .tf file declares variable `regjon`; did you mean `region`?"),
+        ("{name: regjon}", "no Terraform file declares variable `regjon`; did you mean `region`?"),
         ("{nme: region}", "`nme` is not a field of a variable; did you mean `name`?"),
         ("{group: 1}", "a variable needs a `name`"),
         ("region", "a variable must be a mapping"),
@@ -211,4 +211,4 @@ def test_a_file_that_is_nearly_called_module_yaml_is_not_overlooked() -> None:
 
 
 def test_a_module_without_terraform_is_none() -> None:
-    assert refusals(files(main_tf="")) == [(".", 0, "the module has no .tf file")]
+    assert refusals(files(main_tf="")) == [(".", 0, "the module has no .tf or .tf.json file")]
