@@ -47,6 +47,7 @@ class Control:
             web.post("/control/sessions/{id}/tamper", self._answer(self._tamper)),
             web.post("/control/sessions/{id}/{act}", self._answer(self._act_on_session)),
             web.post("/control/charges/{id}/{act}", self._answer(self._act_on_charge)),
+            web.post("/control/refunds/{id}/fail", self._answer(self._fail_refund)),
             web.post("/control/disputes/{id}/{act}", self._answer(self._act_on_dispute)),
         ]
 
@@ -131,6 +132,9 @@ class Control:
         }
         found: Object = _known(acts, request)(request.match_info["id"], amount)
         return found
+
+    def _fail_refund(self, request: web.Request, _: Object) -> Object:
+        return self._payments.fail_refund(request.match_info["id"])
 
     def _act_on_dispute(self, request: web.Request, _: Object) -> Object:
         acts = {"win": True, "lose": False}

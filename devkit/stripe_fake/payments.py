@@ -107,6 +107,19 @@ class Payments:
             self._tell("charge.refunded", charge)
         return refund
 
+    def fail_refund(self, refund_id: str) -> Object:
+        """Let a refund that was made come back, as from an account that was closed."""
+        refund = self._of_kind(refund_id, "refund")
+        if refund["status"] != "succeeded":
+            raise invalid(f"Refund {refund_id} is {refund['status']}.")
+        charge = self._of_kind(refund["charge"], "charge")
+        with self._store.transaction():
+            refund = self._store.put(refund | {"status": "failed"})
+            refunded = charge["amount_refunded"] - refund["amount"]
+            self._store.put(charge | {"amount_refunded": refunded, "refunded": False})
+            self._tell("refund.failed", refund)
+        return refund
+
     def dispute(self, charge_id: str, amount: int | None, reason: str = "fraudulent") -> Object:
         """Have the customer's bank dispute a charge, wholly or so much of it."""
         charge = self._of_kind(charge_id, "charge")

@@ -54,6 +54,10 @@ class StripeFake:
         body = {} if amount is None else {"amount": amount}
         return self.ask("POST", f"/control/charges/{charge_id}/{act}", body)
 
+    def fail_refund(self, refund_id: str) -> Any:
+        """Have a refund that was made come back."""
+        return self.ask("POST", f"/control/refunds/{refund_id}/fail", {})
+
     def close_dispute(self, dispute_id: str, act: str) -> Any:
         """`win` or `lose` a dispute."""
         return self.ask("POST", f"/control/disputes/{dispute_id}/{act}", {})

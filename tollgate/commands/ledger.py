@@ -2,17 +2,24 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
+from tollgate.commands.options import (
+    AsJson,
+    DataDir,
+    failures_told,
+    instant_of,
+    print_json,
+    progress_shown,
+)
+from tollgate.commands.reconcile import reconcile
 
 if TYPE_CHECKING:
     from services.ledger.checking.chain import VerifyResult
@@ -48,7 +55,7 @@ def verify(
 
     With --segments-only and --segments it checks an export, by --keys or the keys beside it.
     """
-    with failures_told(), _progress("verifying") as progress:
+    with failures_told(), progress_shown("verifying") as progress:
         if segments_only:
             result = _verify_files(segments, keys)
         else:
@@ -135,7 +142,7 @@ def export(
     from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
-    with failures_told(), _progress("exporting") as progress:
+    with failures_told(), progress_shown("exporting") as progress:
         use_service("ledger", data_dir)
         settings = LedgerToolSettings()
         dsn, place = settings.postgres_dsn.get_secret_value(), checked_place(settings)
@@ -181,6 +188,9 @@ def public_key(*, data_dir: DataDir = None) -> None:
         typer.echo(public_keys(LedgerToolSettings()).to_json())
 
 
+app.command("reconcile")(reconcile)
+
+
 def replay(
     *,
     as_of: Annotated[
@@ -219,11 +229,11 @@ def replay(
     """
     from services.ledger.replay_formats import render, summary
 
-    instant = None if as_of is None else _instant(as_of)
+    instant = None if as_of is None else instant_of(as_of)
     shares = None if what_if is None else _shares(what_if)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is not for a terminal: name a file with --output")
-    with failures_told(), _progress("replaying") as progress:
+    with failures_told(), progress_shown("replaying") as progress:
         result = _replay(
             data_dir, progress, as_of=instant, group_by=group_by, engine=engine, shares=shares
         )
@@ -271,16 +281,6 @@ def _shares(text: str) -> "OtherShares":
         raise typer.BadParameter(f"--what-if: {error}") from None
 
 
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no instant such as 2026-11-30T12:00:00Z") from None
-    if found.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} says no time zone: end it with Z for UTC")
-    return found.astimezone(UTC)
-
-
 def _write(content: bytes, output: Path | None) -> None:
     if output is None:
         sys.stdout.buffer.write(content)
@@ -308,17 +308,3 @@ def _print_verified(result: "VerifyResult", *, as_json: bool) -> None:
         typer.echo(f"{result.events} facts fit, {sealed}; head {result.head}")
     else:
         typer.echo(bad.described())
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give what shows progress on a terminal; nothing where standard error is none."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda taken, total: bar.update(task, completed=taken, total=total)

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,20 +23,45 @@ Check = Annotated[bool, typer.Option("--check", help="Only tell; exit status 1 i
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
-    """Tell a failure that people can do something about in one message, and exit with status 1."""
+def failures_told(*, status: int = 1) -> Iterator[None]:
+    """Tell a failure that people can do something about in one message, and exit."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, _expected()):
             raise
         sys.stderr.write(f"tollgate: {str(error) or type(error).__name__}\n")
-        raise typer.Exit(1) from error
+        raise typer.Exit(status) from error
 
 
 def print_json(value: Any) -> None:
     """Print a value for programs."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def instant_of(text: str) -> datetime:
+    """Return an instant that was typed, in UTC; exits with what is wrong with it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no instant such as 2026-11-30T12:00:00Z") from None
+    if found.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} says no time zone: end it with Z for UTC")
+    return found.astimezone(UTC)
+
+
+@contextmanager
+def progress_shown(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what shows progress on a terminal; nothing where standard error is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda taken, total: bar.update(task, completed=taken, total=total)
 
 
 def _expected() -> tuple[type[Exception], ...]:
@@ -61,11 +87,13 @@ def _expected() -> tuple[type[Exception], ...]:
     from services.ledger.sealing.manifest import ManifestError
     from services.ledger.sealing.places import PlaceError
     from services.ledger.sealing.sealer import SealError
+    from services.ledger.stripe_gateway import StripeRefusedError, StripeUnavailableError
     from tollgate.target import NoTargetError
 
     return (
         *(asyncpg.PostgresError, asyncpg.InterfaceError, NatsError, OSError),
         *(DataDirectoryError, DataVersionError, NoIdentityError, NoFreePortError, PortTakenError),
+        *(StripeRefusedError, StripeUnavailableError),
         *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
         *(SealError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),

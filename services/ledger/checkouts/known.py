@@ -1,5 +1,6 @@
 """What the ledger knows of a checkout, as its table has it; and what does not fit, for a person."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -45,6 +46,13 @@ class Misfit:
     detail: str
 
 
+Problem = tuple[str, Misfit]
+"""An object of Stripe's, and why it is not booked."""
+
+_REFUNDS: Final = """
+    select r.lot_id, r.refund_id, r.amount_minor from purchase_refunds r
+    where r.lot_id = any ($1::text[]) and not exists (
+        select from purchase_disputes d where d.lot_id = r.lot_id and d.dispute_id = r.refund_id)"""
 _COLUMNS: Final = ", ".join(KnownCheckout.__dataclass_fields__)
 
 
@@ -69,6 +77,14 @@ async def _read(connection: Connection, column: str, value: str) -> KnownCheckou
 def known_of(row: Any) -> KnownCheckout:
     """Return the checkout in a row of the table."""
     return KnownCheckout(**{name: row[name] for name in KnownCheckout.__dataclass_fields__})
+
+
+async def refunds_of(connection: Connection, lots: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return lot → refund → amount in minor units: those that were made, not lost disputes."""
+    found: dict[str, dict[str, int]] = {lot: {} for lot in lots}
+    for each in await connection.fetch(_REFUNDS, lots):
+        found[each["lot_id"]][each["refund_id"]] = each["amount_minor"]
+    return found
 
 
 def misfit(known: KnownCheckout, session: Session) -> Misfit | None:
@@ -119,6 +135,21 @@ async def tell_problem(
     )
 
 
-async def forget_problems(connection: Connection, checkout_id: str) -> None:
-    """Take a checkout that fits now off the list."""
-    await connection.execute("delete from stripe_problems where checkout_id = $1", checkout_id)
+async def settle_problems(
+    connection: Connection, known: KnownCheckout, found: Sequence[Problem], at: datetime
+) -> None:
+    """Put what does not fit of a checkout on the list, and take off it what does fit by now.
+
+    What other sessions did that claim to be this checkout's stays there.
+    """
+    for object_id, why in found:
+        await tell_problem(connection, object_id, known.checkout_id, why, at)
+    await connection.execute(
+        """delete from stripe_problems
+           where checkout_id = $1 and (object_id = $2 or not starts_with(object_id, 'cs_'))
+             and (object_id, code) not in (select * from unnest($3::text[], $4::text[]))""",
+        known.checkout_id,
+        known.session_id,
+        [object_id for object_id, _ in found],
+        [why.code for _, why in found],
+    )

@@ -12,25 +12,26 @@ import structlog
 from runtime.process import Running
 from runtime.refusal import Refusal
 from services.ledger import spenders
+from services.ledger.checkouts.comparing import stand_of
 from services.ledger.checkouts.handlers import ChangeCheckout
 from services.ledger.checkouts.known import (
     KnownCheckout,
     Misfit,
+    Problem,
     checkout_by_id,
     checkout_by_payment,
-    forget_problems,
     misfit,
+    refunds_of,
+    settle_problems,
     tell_problem,
 )
 from services.ledger.checkouts.rules import CheckoutCommand, End, Pay
 from services.ledger.commands import CloseDispute, OpenDispute, RecordPurchase, RefundPurchase
 from services.ledger.handlers import ChangePurchase
-from services.ledger.stripe_gateway import Dispute, Refund, Session, StripeGateway
+from services.ledger.stripe_gateway import Dispute, Payment, Refund, Session, StripeGateway
 
 STRIPE = "stripe"
 """Who books what Stripe says."""
-FAILED = ("requires_payment_method", "canceled")
-"""How a payment intent stands, once its session is complete, when the money did not arrive."""
 
 
 @dataclass
@@ -78,35 +79,31 @@ class Syncing:
         return await self.stripe.session_of_payment(payment_id)
 
     async def _bring_up(self, known: KnownCheckout, session: Session, correlation_id: str) -> None:
-        if not session.paid:
-            await self._end_unpaid(known, session, correlation_id)
-            return
-        why = misfit(known, session) or await self._book(known, session, correlation_id)
-        if why is None:
-            why = await self._take_back(known, session, correlation_id)
-        if why is not None:
-            await self._tell(session.session_id, known.checkout_id, why)
-            return
+        if session.paid:
+            why = misfit(known, session) or await self._book(known, session, correlation_id)
+        elif known.session_id not in (None, session.session_id):
+            return  # it pretends to be this checkout's: while nobody pays it, that is nothing
+        else:
+            why = await self._end_unpaid(known, session, correlation_id)
+        problems = [] if why is None else [(session.session_id, why)]
+        if session.payment is not None and session.paid and why is None:
+            problems = await self._take_back(known, session.payment, correlation_id)
         async with self.running.pool.acquire() as connection:
-            await forget_problems(connection, known.checkout_id)
+            await settle_problems(connection, known, problems, self.running.clock.now())
 
     async def _end_unpaid(
         self, known: KnownCheckout, session: Session, correlation_id: str
-    ) -> None:
+    ) -> Misfit | None:
         """End a checkout that can no longer be paid; one that can, or is on its way, stays."""
-        bounced = (
-            session.status == "complete"
-            and session.payment is not None
-            and session.payment.status in FAILED
-        )
+        stand = stand_of(session)
         if known.status == "PAID":
-            why = Misfit("NOT_PAID", "what was booked as paid is not, says Stripe")
-            await self._tell(session.session_id, known.checkout_id, why)
-        elif session.status == "expired":
+            return Misfit("NOT_PAID", "what was booked as paid is not, says Stripe")
+        if stand == "EXPIRED":
             await self._change(known, End(failure=None), correlation_id)
-        elif bounced:
+        elif stand == "FAILED":
             failure = ("PAYMENT_FAILED", "the payment did not arrive")
             await self._change(known, End(failure=failure), correlation_id)
+        return None
 
     async def _book(
         self, known: KnownCheckout, session: Session, correlation_id: str
@@ -139,20 +136,25 @@ class Syncing:
         return None
 
     async def _take_back(
-        self, known: KnownCheckout, session: Session, correlation_id: str
-    ) -> Misfit | None:
-        """Apply what was refunded and disputed; the last thing that does not fit is told."""
-        payment = session.payment
-        why: Misfit | None = None
-        if payment is not None and payment.refunded_minor:
-            for refund in await self.stripe.refunds(payment.payment_id):
-                if refund.final:
-                    why = await self._refund(known, refund, correlation_id) or why
-        if payment is not None and payment.disputed:
+        self, known: KnownCheckout, payment: Payment, correlation_id: str
+    ) -> list[Problem]:
+        """Apply what was refunded and disputed; return what does not fit of it."""
+        found: dict[str, Misfit | None] = {}
+        async with self.running.pool.acquire() as connection:
+            booked = (await refunds_of(connection, [known.checkout_id]))[known.checkout_id]
+        if payment.refunded_minor or booked:
+            refunds = await self.stripe.refunds(payment.payment_id)
+            final = [refund for refund in refunds if refund.final]
+            for refund_id in booked.keys() - {refund.refund_id for refund in final}:
+                found[refund_id] = Misfit("REFUND_NOT_MADE", "is booked, and Stripe made none")
+            for refund in final:
+                found[refund.refund_id] = await self._refund(known, refund, correlation_id)
+        if payment.disputed:
             for dispute in await self.stripe.disputes(payment.payment_id):
                 if dispute.stand != "NONE":
-                    why = await self._dispute(known, dispute, correlation_id) or why
-        return why
+                    why = await self._dispute(known, dispute, correlation_id)
+                    found[dispute.dispute_id] = why
+        return [(id_, why) for id_, why in found.items() if why is not None]
 
     async def _refund(
         self, known: KnownCheckout, refund: Refund, correlation_id: str

@@ -88,10 +88,11 @@ class Shop:
         assert isinstance(intent.latest_charge, str)
         return intent.latest_charge
 
-    async def refund(self, checkout_id: str, amount: int | None = None) -> None:
-        """Have Stripe give a payment back, wholly or so much of it."""
+    async def refund(self, checkout_id: str, amount: int | None = None) -> str:
+        """Have Stripe give a payment back, wholly or so much of it; return the refund."""
         charge = await self.charge(checkout_id)
-        await asyncio.to_thread(self.fake.charge, charge, "refund", amount)
+        found = await asyncio.to_thread(self.fake.charge, charge, "refund", amount)
+        return str(found["id"])
 
     async def dispute(self, checkout_id: str, amount: int | None = None) -> str:
         """Have a payment disputed; return the dispute."""

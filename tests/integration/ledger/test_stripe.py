@@ -170,6 +170,20 @@ async def test_one_session_does_not_pay_anothers_checkout(shop: Shop) -> None:
     assert await shop.status(second) == "OPEN"
     assert await shop.ledger.fetch("select from lots") == []
 
+    await shop.act(second, "pay")
+    await shop.hear()
+    assert await shop.status(second) == "PAID"
+    assert await shop.problems() == ["SESSION_MISMATCH"]
+
+
+async def test_one_session_does_not_end_anothers_checkout(shop: Shop) -> None:
+    first, second = await shop.opened(), await shop.opened()
+    pretends = {"tollgate_checkout_id": second, "tollgate_user_id": BUYER}
+    await shop.act(first, "tamper", metadata=pretends)
+    await shop.act(first, "expire")
+    await shop.hear()
+    assert await shop.status(second) == "OPEN"
+
 
 async def test_what_is_not_ours_in_the_same_account_is_let_be(shop: Shop) -> None:
     checkout_id = await shop.opened()

@@ -114,4 +114,14 @@ async def test_a_refund_of_more_than_is_left_needs_a_person(shop: Shop) -> None:
     await shop.refund(checkout_id)
     await shop.hear()
     assert await shop.purchased() == 30
-    assert await shop.problems() == ["CHANGE_REFUSED"]
+    assert await shop.problems() == ["CHANGE_REFUSED", "REFUND_NOT_MADE"]
+
+
+async def test_a_refund_that_comes_back_needs_a_person(shop: Shop) -> None:
+    checkout_id = await shop.bought()
+    refund_id = await shop.refund(checkout_id, 400)
+    await shop.hear()
+    shop.fake.fail_refund(refund_id)
+    await shop.hear(copies=2)
+    assert await shop.purchased() == 60
+    assert await shop.problems() == ["REFUND_NOT_MADE"]
