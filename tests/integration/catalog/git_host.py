@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +72,8 @@ class GitHost:
     asked: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     fetches: int = 0
+    endless: Callable[[bytes], Iterator[bytes] | None] | None = None
+    """Gives, for a request's body, an answer that does not end, or None to answer as usual."""
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
@@ -102,6 +104,13 @@ def serve(root: Path) -> Iterator[GitHost]:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
                 self.end_headers()
+            elif host.endless is not None and (answer := host.endless(body)) is not None:
+                self.send_response(200)
+                kind = "advertisement" if self.command == "GET" else "result"
+                self.send_header("Content-Type", f"application/x-git-upload-pack-{kind}")
+                self.end_headers()
+                for part in answer:
+                    self.wfile.write(part)
             else:
                 self.run_git(body)
 
