@@ -1,7 +1,8 @@
 """What every service is told from outside: environment variables `TOLLGATE_…`.
 
-A secret may also come from a file: `TOLLGATE_NATS_PASSWORD_FILE` names one. Development switches
-are refused together with `TOLLGATE_ENVIRONMENT=production`.
+An empty variable is as good as none. A secret may also come from a file:
+`TOLLGATE_NATS_PASSWORD_FILE` names one, which must not be empty. Development switches are refused
+together with `TOLLGATE_ENVIRONMENT=production`.
 """
 
 import os
@@ -19,7 +20,11 @@ class RuntimeSettings(BaseSettings):
     """Settings that all services share; each service adds its own."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     environment: Annotated[
@@ -66,7 +71,7 @@ class RuntimeSettings(BaseSettings):
             return values
         for name in cls.model_fields:
             path = os.environ.get(f"{_PREFIX}{name.upper()}_FILE")
-            if path is None:
+            if not path:
                 continue
             if name in values:
                 raise ValueError(f"{_PREFIX}{name.upper()} and its _FILE are both set")
@@ -74,6 +79,8 @@ class RuntimeSettings(BaseSettings):
             if len(content) > _SECRET_FILE_BYTES_MAX:
                 raise ValueError(f"{_PREFIX}{name.upper()}_FILE is too large")
             values[name] = content.decode().rstrip("\n")
+            if not values[name]:
+                raise ValueError(f"{_PREFIX}{name.upper()}_FILE is empty")
         return values
 
     @model_validator(mode="after")

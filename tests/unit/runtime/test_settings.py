@@ -36,6 +36,23 @@ def test_a_secret_comes_from_a_file(environment: pytest.MonkeyPatch, tmp_path: P
     assert settings.nats_password.get_secret_value() == "from-a-file"
 
 
+def test_an_empty_variable_is_as_good_as_none(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TOLLGATE_MASTER_KEY", "")
+    environment.setenv("TOLLGATE_MASTER_KEY_FILE", "")
+    assert RuntimeSettings().master_key is None
+    environment.setenv("TOLLGATE_NATS_PASSWORD", "")
+    with pytest.raises(ValidationError, match="nats_password"):
+        RuntimeSettings()
+
+
+def test_an_empty_secret_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("\n")
+    environment.setenv("TOLLGATE_MASTER_KEY_FILE", str(secret))
+    with pytest.raises(ValidationError, match="TOLLGATE_MASTER_KEY_FILE is empty"):
+        RuntimeSettings()
+
+
 def test_a_secret_given_twice_is_refused_by_name(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
