@@ -55,7 +55,9 @@ def reconcile(
         settings = LedgerToolSettings()
         found = asyncio.run(_reconcile(settings, first, last, progress, follow=follow))
     if as_json:
-        print_json({"since": first, "until": last, "ok": found.ok, **asdict(found)})
+        print_json(
+            {"since": first.isoformat(), "until": last.isoformat(), "ok": found.ok, **asdict(found)}
+        )
     else:
         _print_reconciled(found)
     if not found.ok:
@@ -104,8 +106,6 @@ def _print_reconciled(found: "Reconciled") -> None:
             f"set aside: {aside.code} {aside.object_id}: {aside.detail}"
             f" (checkout {aside.checkout_id}, {aside.times} times since {aside.first_at})"
         )
-    typer.echo(
-        f"{found.sessions} sessions and {found.checkouts} checkouts compared,"
-        f" {found.foreign} sessions are not ours, {found.jobs} jobs wait:"
-        f" {len(found.differences)} differences, {len(found.set_aside)} set aside"
-    )
+    compared = f"{found.sessions} sessions compared, {found.foreign} others are not ours"
+    listed = f"{len(found.differences)} differences, {len(found.set_aside)} set aside"
+    typer.echo(f"{compared}, {found.jobs} jobs wait: {listed}")

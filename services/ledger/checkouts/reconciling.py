@@ -58,7 +58,6 @@ class Reconciled:
 
     sessions: int = 0
     foreign: int = 0
-    checkouts: int = 0
     jobs: int = 0
     differences: list[Difference] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -104,7 +103,6 @@ class Reconciling:
                 if progress is not None:
                     progress(found.sessions + found.foreign, len(sessions))
         rows = await self.connection.fetch(_BY_TIME, since, until - OPENED_WITHIN, LIST_MAX)
-        found.checkouts = len(rows)
         suspects |= {row["session_id"] for row in rows} - met
         for session_id in sorted(suspects):
             found.differences += await self._look_again(session_id)

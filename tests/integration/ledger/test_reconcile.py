@@ -262,3 +262,4 @@ async def test_an_operator_learns_by_exit_status_and_json(shop: Shop, database: 
     assert "sk_test_of-nobody" not in wrong.stderr
     off = await asyncio.to_thread(operator, TOLLGATE_STRIPE_API_KEY="")
     assert off.returncode == 2
+    assert "STRIPE_NOT_CONFIGURED" in off.stderr
