@@ -72,7 +72,12 @@ CONTENT = st.one_of(damaged(), SOUP, st.binary(max_size=60))
 @settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(
-        st.sampled_from(["module.yaml", "module.yml", "main.tf", "variables.tf", "README.md"]),
+        st.sampled_from(
+            [
+                *("module.yaml", "module.yml", "main.tf", "variables.tf", "README.md"),
+                *("more.tf.json", "override.tf", "x_override.tf.json", "a.tofu"),
+            ]
+        ),
         CONTENT,
     ),
     st.sampled_from(["web", "", "a b", "?"]),
