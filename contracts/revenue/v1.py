@@ -168,7 +168,8 @@ class StatementClosed(events.Event):
     what of the same month was taken back, `adjustments` what was taken back of earlier months;
     `balance` is their sum. What is `disputed` is held back: `payable` is the rest, or 0 where that
     is negative, and `carried_forward` what is not payable. `lines_digest` is the SHA-256 of
-    `<sequence> <hash of the fact>` and a line feed for each of the month's `lines`.
+    `<sequence> <hash of the fact>` and a line feed for each of the month's `lines`; they stand in
+    the payee's stream from `first_sequence` to `last_sequence`, both 0 where there are none.
     """
 
     service: ClassVar[str] = "revenue"
@@ -189,6 +190,8 @@ class StatementClosed(events.Event):
     payable: Money
     carried_forward: Money
     lines: Count
+    first_sequence: Count
+    last_sequence: Count
     lines_digest: Digest
     closed_by: Id
     closed_at: Instant

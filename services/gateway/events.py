@@ -267,6 +267,12 @@ class VerificationAsked(_Asked, frozen=True, tag="verification_asked"):
     """The whole ledger shall be checked."""
 
 
+class CloseAsked(_Asked, frozen=True, tag="close_asked"):
+    """A month shall be closed."""
+
+    period: str
+
+
 class RefundAsked(_Asked, frozen=True, tag="refund_asked"):
     """Credits that a deployment cost shall be given back to its owner, or all that are left."""
 
@@ -330,6 +336,7 @@ RequestFact = (
     | CheckoutCheckAsked
     | StripeEventTaken
     | VerificationAsked
+    | CloseAsked
 )
 
 

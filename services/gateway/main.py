@@ -16,6 +16,7 @@ from services.gateway.projections.deployments import DEPLOYMENTS
 from services.gateway.projections.evidence import EVIDENCE
 from services.gateway.projections.ledger import LEDGER
 from services.gateway.projections.modules import MODULES
+from services.gateway.projections.months import MONTHS
 from services.gateway.projections.pins import PINS
 from services.gateway.projections.requests import REQUESTS
 from services.gateway.projections.revenue import REVENUE
@@ -62,6 +63,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             DEPLOYMENTS,
             REVENUE,
             LEDGER,
+            MONTHS,
             EVIDENCE,
             REQUESTS,
             ClientEvents(),

@@ -19,6 +19,7 @@ from services.gateway.events import (
     CancelAsked,
     CheckoutAsked,
     CheckoutCheckAsked,
+    CloseAsked,
     DeploymentAsked,
     DestroyAsked,
     FeatureAsked,
@@ -185,6 +186,8 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             return [v1.FeatureRequested(**head, module_id=module_id, featured=featured)]
         case VerificationAsked():
             return [v1.LedgerVerificationRequested(**head)]
+        case CloseAsked(period=period):
+            return [v1.PeriodCloseRequested(**head, period=period)]
         case AwardAsked() | AdjustmentAsked() | PurchaseAsked() | RefundAsked():
             return [_movement(record.fact, head)]
         case CheckoutAsked() | CheckoutCheckAsked() | StripeEventTaken():

@@ -67,8 +67,14 @@ def statement_stream(statement_id: str) -> str:
 
 
 def note(request: PeriodCloseRequested, work: Work) -> None:
-    """Keep a request until it is answered."""
+    """Keep a request until it is answered; what is no month of any calendar is refused at once."""
     wanted = Wanted(request.request_id, request.period, request.requested_by, request.expires_at)
+    try:
+        bounds(request.period)
+    except (ValueError, OverflowError):
+        reason = Reason("NOT_ATTESTED", "there is no such month")
+        work.publish(f"refusal-{request.request_id}", _refusal(wanted, [reason]))
+        return
     work.put(COLLECTION, request.request_id, wanted)
 
 

@@ -47,7 +47,7 @@ _LEDGER_FACTS: Final = {
 
 _PAYEES: Final = """
     with lines as (
-        select p.payee_id, p.currency, p.share_minor, p.recognized_at, p.reverses,
+        select p.payee_id, p.sequence, p.currency, p.share_minor, p.recognized_at, p.reverses,
                coalesce(o.recognized_at, p.recognized_at) as earned_at,
                coalesce(o.lots, l.lots) as lots
         from payee_lines p
@@ -72,7 +72,9 @@ _PAYEES: Final = """
                    as adjustments_minor,
                coalesce(sum(share_minor) filter (
                    where lines.lots && (select lots from disputed)), 0) as disputed_minor,
-               count(*) filter (where recognized_at >= $1) as lines
+               count(*) filter (where recognized_at >= $1) as lines,
+               coalesce(min(sequence) filter (where recognized_at >= $1), 0) as first_sequence,
+               coalesce(max(sequence) filter (where recognized_at >= $1), 0) as last_sequence
         from lines group by payee_id),
     earlier as (
         select payee_id, sum(payable_minor) as paid_minor,
@@ -80,7 +82,8 @@ _PAYEES: Final = """
         from statements where period < $3 group by payee_id)
     select f.payee_id, f.currency, f.before_minor::bigint, f.accrued_minor::bigint,
            f.reversed_minor::bigint, f.adjustments_minor::bigint, f.disputed_minor::bigint,
-           f.lines, coalesce(e.paid_minor, 0)::bigint as paid_minor,
+           f.lines, f.first_sequence, f.last_sequence,
+           coalesce(e.paid_minor, 0)::bigint as paid_minor,
            coalesce(e.opening_minor, 0)::bigint as opening_minor
     from figures f left join earlier e using (payee_id)
     where f.lines > 0 or coalesce(e.opening_minor, 0) <> 0 or f.before_minor <> 0

@@ -73,7 +73,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     taken back of earlier months. The balance is the sum of the four. `disputed_minor` of it is not
     payable yet; `payable_minor` is the rest, or 0 where that is negative, and what is not payable
     is carried forward. `lines_digest` is the SHA-256 of `<sequence> <hash>` and a line feed for the
-    fact of each line.
+    fact of each line; the first and the last of their sequences are 0 where there are none.
     """
 
     statement_id: str
@@ -89,6 +89,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     payable_minor: int
     carried_forward_minor: int
     lines: int
+    first_sequence: int
+    last_sequence: int
     lines_digest: str
 
 

@@ -52,6 +52,8 @@ class PayeeFigures:
     adjustments_minor: int
     disputed_minor: int
     lines: int
+    first_sequence: int
+    last_sequence: int
     lines_digest: str
 
 
@@ -140,6 +142,8 @@ def statement_of(payee: PayeeFigures, period: str) -> Statement:
         payable_minor=payable,
         carried_forward_minor=balance - payable,
         lines=payee.lines,
+        first_sequence=payee.first_sequence,
+        last_sequence=payee.last_sequence,
         lines_digest=payee.lines_digest,
     )
 

@@ -103,6 +103,8 @@ def publish_statement(record: Recorded[StatementClosed]) -> Sequence[Event]:
         until=fact.until,
         **amounts,
         lines=each.lines,
+        first_sequence=each.first_sequence,
+        last_sequence=each.last_sequence,
         lines_digest=each.lines_digest,
         closed_by=fact.closed_by,
         closed_at=record.at,

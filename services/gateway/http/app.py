@@ -34,6 +34,7 @@ from services.gateway.http import (
     revenue,
     session,
     settings,
+    statements,
     stripe_hook,
     syncs,
     tokens,
@@ -52,7 +53,7 @@ _NO_METHOD: Final = 405
 RESOURCES: Final = (
     session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
     stripe_hook, quotes, deployments, deployment_changes, refunds, logs, requests, events,
-    revenue, explanations, ledger, openapi, health,
+    revenue, statements, explanations, ledger, openapi, health,
 )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     from services.gateway.http.deployments import created_deployment, shown_deployment
     from services.gateway.http.ledger import shown_verification
     from services.gateway.http.modules import shown_module
+    from services.gateway.http.statements import shown_month
     from services.gateway.http.syncs import shown_sync
 
     match answer.kind:
@@ -73,6 +74,8 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
             return await shown_checkout(gateway, asker, answer.resource_id)
         case "verification":
             return await shown_verification(gateway, answer.resource_id)
+        case "close":
+            return await shown_month(gateway, answer.resource_id)
         case "sync":
             return await shown_sync(gateway, asker, answer.resource_id)
         case _:

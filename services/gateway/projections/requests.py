@@ -30,6 +30,7 @@ from contracts.ledger.v1 import (
     LedgerVerified,
     SettlementRefunded,
 )
+from contracts.revenue.v1 import PeriodClosed
 from runtime.projector import Change
 from runtime.store import Recorded
 from services.gateway.events import (
@@ -37,6 +38,7 @@ from services.gateway.events import (
     AwardAsked,
     CancelAsked,
     CheckoutAsked,
+    CloseAsked,
     DeploymentAsked,
     DestroyAsked,
     FeatureAsked,
@@ -125,6 +127,8 @@ def _asked(fact: Any) -> str | None:
             return "checkout"
         case VerificationAsked():
             return "verification"
+        case CloseAsked():
+            return "close"
         case _:
             return None
 
@@ -147,6 +151,8 @@ def _resource(fact: Any, request_id: str) -> str:
             return deployment_id
         case FeatureAsked(module_id=module_id):
             return module_id
+        case CloseAsked(period=period):
+            return period
         case _:
             return request_id
 
@@ -170,6 +176,8 @@ def _answer(change: Envelope[Any]) -> tuple[tuple[str, ...], str] | None:
             return ("adjustment",), change.id
         case LedgerVerified(request_id=request_id):
             return ("verification",), request_id
+        case PeriodClosed(period=period):
+            return ("close",), period
         case SettlementRefunded():
             return ("refund",), change.id
         case SyncFinished(sync_id=sync_id):

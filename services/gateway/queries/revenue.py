@@ -102,13 +102,13 @@ async def module_revenue_totals(
     return found | {"share_minor": found["partner_share_minor"]}
 
 
-def _cell(expression: str) -> str:
+def cell(expression: str) -> str:
     """Return SQL for a cell of text: in one line, and no formula to any spreadsheet."""
     line = f"regexp_replace({expression}, '[\\r\\n]+', ' ', 'g')"
     return f"case when {expression} ~ '^[=+@\\t\\r-]' then '''' || {line} else {line} end"
 
 
-def _instant(expression: str) -> str:
+def instant(expression: str) -> str:
     """Return SQL for a cell of an instant: RFC 3339 in UTC."""
     return f"""to_char({expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
@@ -119,9 +119,9 @@ async def copy_module_revenue(
     """Hand over all lines as CSV, in pieces, the oldest first; Postgres writes it."""
     await connection.copy_from_query(
         f"""select l.deployment_id, l.line, l.reverses, l.kind, l.module_id,
-                   {_cell("l.module_name")} as module_name, l.partner_id,
-                   {_instant("l.created_at")} as created_at,
-                   {_instant("l.recognized_at")} as recognized_at,
+                   {cell("l.module_name")} as module_name, l.partner_id,
+                   {instant("l.created_at")} as created_at,
+                   {instant("l.recognized_at")} as recognized_at,
                    l.credit_cost, l.purchased_credits, l.true_revenue_minor,
                    l.partner_share_minor as revenue_minor, l.currency, s.status
         from revenue_lines l {_WITH_STATUS} {_WHERE}
@@ -195,7 +195,7 @@ async def copy_user_revenue(
 ) -> None:
     """Hand over all users with what they earned as CSV, in pieces, the oldest user first."""
     await connection.copy_from_query(
-        f"""select user_id, {_cell("email")} as email, {_cell("name")} as name,
+        f"""select user_id, {cell("email")} as email, {cell("name")} as name,
                    array_to_string(roles, ' ') as roles, total_deployments, true_revenue_minor,
                    agent_share_minor,
                    $5::text as currency

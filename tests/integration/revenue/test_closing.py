@@ -158,6 +158,11 @@ async def test_a_month_is_closed_once_and_after_those_before(
     ]
 
 
+@pytest.mark.parametrize("period", ["0000-01", "9999-12"])
+async def test_what_no_calendar_has_cannot_be_closed(finance: Finance, period: str) -> None:
+    assert codes(await finance.close(period)) == ["NOT_ATTESTED"]
+
+
 async def test_a_request_that_comes_too_late_is_refused(finance: Finance) -> None:
     await finance.attest("2026-05", recognized=0)
     [refusal] = await finance.close("2026-05", in_time=False)

@@ -51,6 +51,8 @@ PIA = PayeeFigures(
     adjustments_minor=-30,
     disputed_minor=0,
     lines=3,
+    first_sequence=4,
+    last_sequence=6,
     lines_digest="sha256:00",
 )
 FITS = Examined(period="2026-05", applied=applied(), payees=(PIA,), verified_facts=9)
