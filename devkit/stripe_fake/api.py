@@ -23,6 +23,7 @@ Call = Callable[[web.Request, Object], Object]
 AMOUNT_MIN: Final = 50
 AMOUNT_MAX: Final = 99_999_999
 SESSION_SECONDS: Final = (30 * 60, 24 * 3600)
+_TOO_MANY: Final = 429
 KINDS: Final = {
     "checkout/sessions": "checkout.session",
     "payment_intents": "payment_intent",
@@ -74,6 +75,8 @@ class Api:
                 self._behaviour.lose_answer()
             except StripeError as error:
                 status, body = error.status, error.body()
+                if status == _TOO_MANY and self._behaviour.pause_seconds:
+                    headers["Retry-After"] = str(self._behaviour.pause_seconds)
             return web.json_response(body, status=status, headers=headers)
 
         return answer

@@ -14,9 +14,10 @@ class Behaviour(BaseModel):
     """What goes wrong, until it is told otherwise or has happened so often.
 
     `fail_next` calls are answered with `fail_status`; with `fail_after` the call is carried out
-    all the same, and only its answer is lost. `limit_next` calls are too many; every call takes
-    `slow_seconds`. Of webhooks the next `drop_next` are never sent; each is sent `copies` times;
-    those sent while `hold` is on wait until they are released; others are `late_seconds` late.
+    all the same, and only its answer is lost. `limit_next` calls are too many, and are asked to
+    come again after `pause_seconds`; every call takes `slow_seconds`. Of webhooks the next
+    `drop_next` are never sent; each is sent `copies` times; those sent while `hold` is on wait
+    until they are released; others are `late_seconds` late.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
@@ -25,6 +26,7 @@ class Behaviour(BaseModel):
     fail_status: Annotated[int, Field(ge=500, le=599)] = 500
     fail_after: bool = False
     limit_next: Count = 0
+    pause_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
     slow_seconds: Seconds = 0.0
     drop_next: Count = 0
     copies: Annotated[int, Field(ge=1, le=20)] = 1

@@ -7,6 +7,7 @@ errors, and neither carries a key, a header or a body of Stripe's.
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,17 +23,26 @@ THREADS: Final = 4
 CONNECT_SECONDS_MAX: Final = 3.0
 READ_SECONDS_MAX: Final = 10.0
 CALL_SECONDS_MAX: Final = 15.0
+PAUSE_SECONDS_MAX: Final = 3600
 PAGE: Final = 100
 LIST_MAX: Final = 100_000
 CHECKOUT_ID: Final = "tollgate_checkout_id"
 USER_ID: Final = "tollgate_user_id"
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _SESSION: Final = ("payment_intent.latest_charge",)
 
 DisputeStand = Literal["OPEN", "WON", "LOST", "NONE"]
 
 
 class StripeUnavailableError(Exception):
-    """Stripe is away, slow, too busy, or does not accept our key: to be tried again later."""
+    """Stripe is away, slow, too busy, or does not accept our key: to be tried again later.
+
+    `after_seconds` is how long Stripe asks to be left alone, if it does: an hour at most.
+    """
+
+    def __init__(self, message: str, *, after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
 
 
 class StripeRefusedError(Exception):
@@ -84,6 +94,12 @@ class Session:
     checkout_id: str | None
     user_id: str | None
     payment: Payment | None
+
+    @property
+    def given_back(self) -> bool:
+        """Whether all that was paid has been refunded."""
+        payment = self.payment
+        return payment is not None and 0 < payment.received_minor <= payment.refunded_minor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,14 +288,22 @@ def _problem(error: stripe.StripeError) -> Exception:
         case stripe.AuthenticationError() | stripe.PermissionError():
             return StripeUnavailableError("Stripe does not accept the API key for this")
         case stripe.RateLimitError() | stripe.APIConnectionError():
-            return StripeUnavailableError(type(error).__name__)
+            return StripeUnavailableError(type(error).__name__, after_seconds=_pause(error))
         case stripe.IdempotencyError():
             return StripeRefusedError("idempotency_error", "the checkout was asked for differently")
         case stripe.InvalidRequestError() | stripe.CardError():
             code = error.code or "invalid_request"
             return StripeRefusedError(code, (error.user_message or "")[:300])
         case _:
-            return StripeUnavailableError(f"{type(error).__name__} {error.http_status or ''}")
+            what = f"{type(error).__name__} {error.http_status or ''}"
+            return StripeUnavailableError(what, after_seconds=_pause(error))
+
+
+def _pause(error: stripe.StripeError) -> float:
+    """Return the seconds in `Retry-After`; 0 where it is missing, or no number of them."""
+    headers = error.headers or {}
+    text = next((str(headers[name]) for name in headers if name.lower() == "retry-after"), "")
+    return float(min(int(text), PAUSE_SECONDS_MAX)) if _SECONDS.fullmatch(text) else 0.0
 
 
 def _session(found: Any) -> Session:

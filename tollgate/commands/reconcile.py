@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from runtime.clock import system_clock
 from tollgate.commands.options import (
     AsJson,
     DataDir,
@@ -44,7 +45,6 @@ def reconcile(
 
     Exit status 0: nothing does. 1: something does, or was set aside. 2: it could not be compared.
     """
-    from runtime.clock import system_clock
     from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
@@ -88,7 +88,8 @@ async def _reconcile(
         reconciling = Reconciling(connection, stripe)
         found = await reconciling.reconcile(since, until, progress=progress)
         if follow:
-            await reconciling.have_followed(found, correlation_id=new_id(), at=until)
+            now = system_clock.now()
+            await reconciling.have_followed(found, correlation_id=new_id(), at=now)
         return found
     finally:
         stripe.close()

@@ -78,6 +78,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "TOO_MANY_REQUESTS": (429, "Too many requests"),
     "INTERNAL_ERROR": (500, "Something is broken here"),
     "STRIPE_NOT_CONFIGURED": (503, "Credits cannot be bought here yet"),
+    "STRIPE_REFUSED": (502, "Stripe does not open a payment for this"),
     "STRIPE_UNAVAILABLE": (503, "Stripe cannot be reached for the moment"),
     "UNAVAILABLE": (503, "Not available for the moment"),
     "REQUEST_EXPIRED": (503, "The request was not carried out in time"),

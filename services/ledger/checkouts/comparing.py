@@ -78,6 +78,8 @@ def differences(view: View, book: Book) -> Iterator[Difference]:
         )
 
     why = misfit(known, session) if session.paid else None
+    if why is not None and session.given_back and known.status != "PAID":
+        return  # it was never booked, and nobody's money is kept
     if why is not None:
         yield differs(why.code, session.session_id, why.detail, known.status)
     elif not _stands(known, session):
@@ -107,9 +109,9 @@ def differences(view: View, book: Book) -> Iterator[Difference]:
 def unknown(session: Session) -> Difference | None:
     """Return what there is to say of a session of ours that the ledger has no checkout for.
 
-    One that nobody paid and nobody can pay any more is nothing.
+    One whose money is not kept, and that nobody can pay any more, is nothing.
     """
-    if stand_of(session) not in ("PAID", "OPEN"):
+    if stand_of(session) not in ("PAID", "OPEN") or session.given_back:
         return None
     return Difference(
         code="UNKNOWN_CHECKOUT",

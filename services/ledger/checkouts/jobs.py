@@ -84,10 +84,16 @@ async def job_done(connection: Connection, job: Job) -> None:
 
 
 async def job_failed(
-    connection: Connection, job: Job, *, now: datetime, error: str, stuck: bool = False
+    connection: Connection,
+    job: Job,
+    *,
+    now: datetime,
+    error: str,
+    stuck: bool = False,
+    after: timedelta = timedelta(),
 ) -> None:
-    """Try a job again later: the later, the more often it has failed."""
-    pause = min(RETRY_MAX, RETRY_MIN * 2 ** min(job.attempts, 10))
+    """Try a job again later, `after` so long at least: the later, the more often it has failed."""
+    pause = max(after, min(RETRY_MAX, RETRY_MIN * 2 ** min(job.attempts, 10)))
     if stuck and job.attempts >= STUCK_ATTEMPTS:
         pause = STUCK_RETRY
     await connection.execute(

@@ -153,3 +153,8 @@ async def settle_problems(
         [object_id for object_id, _ in found],
         [why.code for _, why in found],
     )
+
+
+async def forget_session(connection: Connection, session_id: str) -> None:
+    """Take a session off the list."""
+    await connection.execute("delete from stripe_problems where object_id = $1", session_id)

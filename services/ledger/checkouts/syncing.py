@@ -20,6 +20,7 @@ from services.ledger.checkouts.known import (
     Problem,
     checkout_by_id,
     checkout_by_payment,
+    forget_session,
     misfit,
     refunds_of,
     settle_problems,
@@ -50,6 +51,9 @@ class Syncing:
         known = await self._known(session.checkout_id)
         if known is not None:
             await self._bring_up(known, session, correlation_id)
+        elif session.given_back:
+            async with self.running.pool.acquire() as connection:
+                await forget_session(connection, session.session_id)
         elif session.paid:
             why = Misfit("UNKNOWN_CHECKOUT", f"{session.checkout_id} was never asked for")
             await self._tell(session.session_id, session.checkout_id, why)
@@ -79,8 +83,12 @@ class Syncing:
         return await self.stripe.session_of_payment(payment_id)
 
     async def _bring_up(self, known: KnownCheckout, session: Session, correlation_id: str) -> None:
+        why = misfit(known, session) if session.paid else None
+        if why is not None and session.given_back and known.status != "PAID":
+            await self._let_go(known, session, correlation_id)
+            return
         if session.paid:
-            why = misfit(known, session) or await self._book(known, session, correlation_id)
+            why = why or await self._book(known, session, correlation_id)
         elif known.session_id not in (None, session.session_id):
             return  # it pretends to be this checkout's: while nobody pays it, that is nothing
         else:
@@ -90,6 +98,14 @@ class Syncing:
             problems = await self._take_back(known, session.payment, correlation_id)
         async with self.running.pool.acquire() as connection:
             await settle_problems(connection, known, problems, self.running.clock.now())
+
+    async def _let_go(self, known: KnownCheckout, session: Session, correlation_id: str) -> None:
+        """Be done with a payment that did not fit, was not booked, and was given back."""
+        if known.session_id == session.session_id:
+            failure = ("PAYMENT_RETURNED", "what was paid did not fit, and was given back")
+            await self._change(known, End(failure=failure), correlation_id)
+        async with self.running.pool.acquire() as connection:
+            await forget_session(connection, session.session_id)
 
     async def _end_unpaid(
         self, known: KnownCheckout, session: Session, correlation_id: str

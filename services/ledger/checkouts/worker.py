@@ -6,6 +6,7 @@ its connection, and the next carries on with what is written down.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -134,8 +135,11 @@ class Worker:
         try:
             try:
                 await self._do(job)
-            except (StripeUnavailableError, UnavailableError) as error:
-                await self._postpone(job, str(error), stuck=False)
+            except StripeUnavailableError as error:
+                after = timedelta(seconds=error.after_seconds)
+                await self._postpone(job, str(error), after=after)
+            except UnavailableError as error:
+                await self._postpone(job, str(error))
             except OUTAGES:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the job stays and others go on
@@ -150,13 +154,15 @@ class Worker:
             structlog.get_logger().warning("stripe.database_away", error=repr(error))
             await asyncio.sleep(OUTAGE_SECONDS)
 
-    async def _postpone(self, job: Job, error: str, *, stuck: bool) -> None:
+    async def _postpone(
+        self, job: Job, error: str, *, stuck: bool = False, after: timedelta = timedelta()
+    ) -> None:
         structlog.get_logger().warning(
             "stripe.postponed", kind=job.kind, key=job.key, attempts=job.attempts + 1, error=error
         )
         async with self._running.pool.acquire() as connection:
             now = self._running.clock.now()
-            await job_failed(connection, job, now=now, error=error, stuck=stuck)
+            await job_failed(connection, job, now=now, error=error, stuck=stuck, after=after)
 
     async def _do(self, job: Job) -> None:
         match job.kind:

@@ -176,6 +176,24 @@ async def test_one_session_does_not_pay_anothers_checkout(shop: Shop) -> None:
     assert await shop.problems() == ["SESSION_MISMATCH"]
 
 
+@pytest.mark.parametrize("metadata", [None, {"tollgate_checkout_id": "another"}])
+async def test_what_did_not_fit_and_was_given_back_needs_nobody_any_more(
+    shop: Shop, metadata: Any
+) -> None:
+    checkout_id = await shop.opened()
+    await shop.act(checkout_id, "pay")
+    tampered = {"amount_total": 999} if metadata is None else {"metadata": metadata}
+    await shop.act(checkout_id, "tamper", **tampered)
+    await shop.hear()
+    assert len(await shop.problems()) == 1
+    session = shop.sdk.v1.checkout.sessions.retrieve(await shop.session_of(checkout_id))
+    shop.sdk.v1.refunds.create({"payment_intent": str(session.payment_intent)})
+    await shop.hear()
+    assert await shop.problems() == []
+    assert await shop.status(checkout_id) == ("FAILED" if metadata is None else "OPEN")
+    assert await shop.ledger.fetch("select from lots") == []
+
+
 async def test_one_session_does_not_end_anothers_checkout(shop: Shop) -> None:
     first, second = await shop.opened(), await shop.opened()
     pretends = {"tollgate_checkout_id": second, "tollgate_user_id": BUYER}

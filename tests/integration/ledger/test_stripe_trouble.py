@@ -37,6 +37,17 @@ async def test_a_checkout_is_opened_once_stripe_is_well_again(shop: Shop, troubl
     assert await shop.status(checkout_id) == "OPEN"
 
 
+async def test_stripe_is_left_alone_for_as_long_as_it_asks(shop: Shop) -> None:
+    shop.fake.behave(limit_next=1, pause_seconds=600)
+    checkout_id = await shop.ask()
+    while not await shop.ledger.fetch("select from stripe_jobs where attempts = 1"):
+        await asyncio.sleep(POLL_SECONDS)
+    [job] = await shop.ledger.fetch("select due_at, created_at from stripe_jobs")
+    assert job["due_at"] >= job["created_at"] + timedelta(seconds=600)
+    await shop.until_status(checkout_id, "FAILED")
+    assert await shop.ledger.refusal(checkout_id) == "STRIPE_UNAVAILABLE"
+
+
 async def test_while_stripe_is_slow_other_wallets_go_on(shop: Shop) -> None:
     shop.fake.behave(slow_seconds=3.0)
     checkouts = [await shop.ask() for _ in range(10)]
