@@ -8,6 +8,7 @@ the host's question for a password.
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import signal
@@ -26,8 +27,14 @@ _REF: Final = "refs/tollgate/commit"
 _TOKEN_VARIABLE: Final = "TOLLGATE_REPOSITORY_TOKEN"  # noqa: S105 - a name, no token
 _PASSED_ON: Final = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# `ulimit -f` counts blocks of 512 bytes, `ulimit -v` kibibytes.
-_LIMITED: Final = 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec git "$@"'
+# `ulimit -f` counts blocks of 512 bytes, `ulimit -v` kibibytes. Should we be killed, nobody is left
+# to end Git but `timeout`, which stands in its process group; not every system has it.
+_LIMITED: Final = (
+    'ulimit -f "$1" && ulimit -v "$2" && seconds="$3" && shift 3 || exit; '
+    "command -v timeout >/dev/null || seconds=; "
+    'exec ${seconds:+timeout -s KILL "$seconds"} git "$@"'
+)
+_ORPHAN_SECONDS: Final = 5
 
 
 class RepositoryError(Exception):
@@ -218,6 +225,7 @@ class _Git:
             process = await asyncio.create_subprocess_exec(
                 *("/bin/sh", "-c", _LIMITED, "sh"),
                 *(str(self._limits.bytes_max // 512), str(MEMORY_BYTES_MAX // 1024)),
+                str(math.ceil(self._limits.seconds_max) + _ORPHAN_SECONDS),
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,6 +171,34 @@ async def test_a_cancelled_fetch_leaves_no_process(host: GitHost, folder: Path) 
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     assert _processes_in(folder) == []
+
+
+async def test_git_ends_in_time_though_we_were_killed(host: GitHost, folder: Path) -> None:
+    program("timeout")
+    host.answers.clear()
+    fetching = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FETCHING, host.url("x"), str(folder)),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert await asyncio.to_thread(host.asked.wait, 20)
+    gits = psutil.Process(fetching.pid).children(recursive=True)
+    assert gits
+    fetching.kill()
+    await fetching.wait()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, gits, timeout=30)
+    assert alive == []
+
+
+FETCHING = """\
+import asyncio, sys
+from pathlib import Path
+from services.catalog.git_source import GitLimits, fetch
+from services.catalog.repository_address import read_address
+asyncio.run(fetch(
+    read_address(sys.argv[1], allow_local=True), branch=None, token=None, into=Path(sys.argv[2]),
+    limits=GitLimits(seconds_max=3, bytes_max=10**6), allow_private=True,
+))
+"""
 
 
 async def test_a_repository_that_is_too_large_is_refused(tmp_path: Path, folder: Path) -> None:
