@@ -1,11 +1,12 @@
 """A system to measure: `tollgate up` in a folder of its own."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,20 @@ class NotMeasuredError(Exception):
 
 
 @contextmanager
-def system(data_dir: Path) -> Iterator[System]:
-    """Run `tollgate up --demo`, as `make up` does, until the block ends."""
+def system(data_dir: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Run `tollgate up --demo`, as `make up` does, until the block ends.
+
+    `environment` is added to this process's own.
+    """
     log = data_dir.with_name(f"{data_dir.name}.log")
     endpoints = data_dir / "endpoints.json"
     place = ("--data-dir", str(data_dir), "--port", "0")
     words = (sys.executable, "-m", "tollgate", "up", *place, "--demo")
     with log.open("ab") as output:
         begun = time.perf_counter()
-        process = subprocess.Popen(words, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            words, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
+        )
     try:
         while not endpoints.exists():
             if process.poll() is not None or time.perf_counter() - begun > READY_SECONDS_MAX:

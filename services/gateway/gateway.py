@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from runtime.sealing import DataKey
 from services.gateway.answers import Answers
 from services.gateway.feed import Feed
 from services.gateway.passwords import Passwords
+from services.gateway.queue_board import QueueBoard
 from services.gateway.settings import GatewaySettings
 from services.gateway.sign_in import Throttle
 from services.gateway.vault import Vault
@@ -33,6 +34,7 @@ class Gateway:
     throttle: Throttle
     answers: Answers
     feed: Feed
+    queue: QueueBoard = field(default_factory=QueueBoard)
 
     @property
     def now(self) -> datetime:

@@ -1,5 +1,6 @@
 """Deployments."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -7,7 +8,6 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from contracts.queue_rules import expected_start, order
 from contracts.types import DeploymentStatus, Id, Ordinal
 from runtime.ids import new_id
 from runtime.sealing import DataKey
@@ -40,7 +40,7 @@ from services.gateway.http.quotes import Variables
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, page
 from services.gateway.queries import deployments as queries
-from services.gateway.queries.builds import build_seconds, queue_standing
+from services.gateway.queries.builds import build_seconds
 from services.gateway.queries.credits import balance_of
 from services.gateway.queries.modules import module_version, sensitive_variables, visible_module
 from services.gateway.queries.settings import current_settings
@@ -233,24 +233,22 @@ async def _whole(gateway: Gateway, connection: Any, row: dict[str, Any]) -> Depl
         statuses=await queries.statuses_of(connection, deployment_id),
         builds=builds,
         hold=await queries.last_hold_of(connection, deployment_id),
-        queue=await _queue_place(gateway, connection, builds[-1]["id"]) if waits else None,
+        queue=await _queue_place(gateway, connection, row, builds[-1]) if waits else None,
     )
 
 
-async def _queue_place(gateway: Gateway, connection: Any, build_id: str) -> Queue | None:
-    standing = await queue_standing(connection)
-    queue = order(standing.waiting, standing.running, standing.served)
-    place = next((n for n, build in enumerate(queue, 1) if build.build_id == build_id), None)
-    if place is None:
-        return None
-    mine = queue[place - 1]
-    overtaken = any(build.queued_at > mine.queued_at for build in queue[: place - 1])
-    usual = standing.build_time
-    ends = [] if usual is None else [begun + usual for begun in standing.begun_at]
+async def _queue_place(
+    gateway: Gateway, connection: Any, row: Mapping[str, Any], build: Mapping[str, Any]
+) -> Queue:
+    waits = {
+        "build_id": build["id"],
+        "deployment_id": row["id"],
+        "user_id": row["user_id"],
+        "queued_at": build["created_at"],
+    }
+    place = await gateway.queue.place(connection, waits, gateway.now)
     return Queue(
-        position=place,
-        reason="OTHERS_FIRST" if overtaken else "WAITING_FOR_A_RUNNER",
-        expected_start_at=None
-        if usual is None
-        else expected_start(place, ends, now=gateway.now, build_time=usual),
+        position=place.position,
+        reason="OTHERS_FIRST" if place.overtaken else "WAITING_FOR_A_RUNNER",
+        expected_start_at=place.expected_start_at,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from contracts.queue_rules import Waiting
+from contracts.queue_rules import Turns, Waiting
 from runtime.connection import Connection
 
 QUEUED_MAX: Final = 5_000
@@ -14,12 +14,11 @@ MEASURED_MAX: Final = 200
 
 @dataclass(frozen=True)
 class QueueStanding:
-    """What the order of the queue follows from, and how long a build usually takes."""
+    """The order of the queue, how many wait in it, and how long a build usually takes."""
 
-    waiting: list[Waiting]
-    running: list[str]
+    turns: Turns
+    waiting: int
     begun_at: list[datetime]
-    served: dict[str, datetime]
     build_time: timedelta | None
 
 
@@ -50,13 +49,13 @@ async def queue_standing(connection: Connection) -> QueueStanding:
                  order by finished_at desc limit $1) as lately""",
         MEASURED_MAX,
     )
-    return QueueStanding(
-        waiting=[Waiting(**dict(row)) for row in queued],
-        running=[row["user_id"] for row in running],
-        begun_at=[row["started_at"] for row in running],
-        served={row["user_id"]: row["started_at"] for row in served},
-        build_time=usual,
+    turns = Turns(
+        (Waiting(**dict(row)) for row in queued),
+        (row["user_id"] for row in running),
+        {row["user_id"]: row["started_at"] for row in served},
     )
+    begun_at = [row["started_at"] for row in running]
+    return QueueStanding(turns, len(queued), begun_at, usual)
 
 
 async def build_seconds(connection: Connection, user_id: str) -> dict[str, Any]:

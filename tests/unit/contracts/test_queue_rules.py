@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.queue_rules import Waiting, choose, expected_start, order
+from contracts.queue_rules import Turns, Waiting, choose, expected_start, order
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -139,6 +139,25 @@ def test_five_hundred_builds_of_fifty_users_end_in_rounds() -> None:
     started = started_one_by_one(queue, 4)
     rounds = [started[place : place + 50] for place in range(0, 500, 50)]
     assert [len(set(each)) for each in rounds] == [50] * 10
+
+
+@given(QUEUES, RUNNING, SERVED)
+def test_a_kept_order_tells_every_place_and_whether_it_was_overtaken(
+    queue: list[Waiting], running: list[str], served: Served
+) -> None:
+    turns, started = Turns(queue, running, served), order(queue, running, served)
+    for place, build in enumerate(started, 1):
+        overtaken = any(other.queued_at > build.queued_at for other in started[: place - 1])
+        assert turns.place(build) == (place, overtaken)
+
+
+@given(QUEUES, RUNNING, SERVED, USERS)
+def test_one_that_comes_later_has_the_place_that_it_would_have_if_all_were_sorted_anew(
+    queue: list[Waiting], running: list[str], served: Served, user: str
+) -> None:
+    late = waiting(user, 9_999, second=60)
+    place, _ = Turns(queue, running, served).place(late)
+    assert order([*queue, late], running, served)[place - 1] == late
 
 
 def after(seconds: int) -> datetime:
