@@ -15,6 +15,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 from aiohttp import web
+from typing_extensions import override
 
 from contracts.envelope import Envelope
 from contracts.events import RequestRefused
@@ -97,12 +98,27 @@ class StartError(Exception):
     """The service must not start: its database or the bus is not what this release knows."""
 
 
+class PooledConnection(asyncpg.Connection):
+    """A connection that goes back to its pool without a round trip.
+
+    What asyncpg would send then undoes what nobody here does: session locks, cursors, listening and
+    settings belong to connections of their own. A transaction left open is still rolled back. It
+    was a fifth of all statements.
+    """
+
+    @override
+    def get_reset_query(self) -> str:
+        """Return nothing to run."""
+        return ""
+
+
 async def open_pool(settings: RuntimeSettings) -> asyncpg.Pool:
     """Return a pool on the service's database; waits for as long as the database is away."""
     while True:
         try:
             return await asyncpg.create_pool(
                 settings.postgres_dsn.get_secret_value(),
+                connection_class=PooledConnection,
                 min_size=1,
                 max_size=settings.postgres_pool_max,
                 timeout=5,

@@ -212,4 +212,4 @@ def _error(event: BuildEvent) -> BuildError | None:
             return None
 
 
-DEPLOYMENTS = SqlProjection("deployments", _statements)
+DEPLOYMENTS = SqlProjection("deployments", _statements, by_stream=True)

@@ -253,4 +253,4 @@ def _hold_values(hold: Hold) -> tuple[object, ...]:
     return (hold.hold_id, hold.deployment_id, hold.user_id, *parts, hold.placed_at)
 
 
-WALLETS = SqlProjection("wallets", _statements)
+WALLETS = SqlProjection("wallets", _statements, by_stream=True)
