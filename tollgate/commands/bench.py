@@ -59,6 +59,7 @@ def _measures() -> dict[str, "Measure"]:
             ledger_replay,
             modules,
             ready,
+            revenue_reports,
         )
     except ModuleNotFoundError as error:
         typer.echo("tollgate: benchmarks come with a checkout, not with the package", err=True)
@@ -71,6 +72,8 @@ def _measures() -> dict[str, "Measure"]:
         "exact-replay": ledger_replay.measure_exact,
         "modules": modules.measure,
         "catalog-sync": catalog_sync.measure,
+        "revenue-pages": revenue_reports.measure_pages,
+        "revenue-csv": revenue_reports.measure_csv,
     }
 
 

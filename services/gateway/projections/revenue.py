@@ -22,21 +22,28 @@ from contracts.revenue.v1 import (
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement
 
-_COUNT: Final = """
-    insert into revenue_days as d (day, module_id, partner_id, agent_id, lines, credit_cost,
-                                   purchased_credits, true_revenue_minor, partner_share_minor,
-                                   agent_share_minor)
-    select (recognized_at at time zone 'UTC')::date, module_id, coalesce(partner_id, ''),
-           coalesce(agent_id, ''), 1, credit_cost, purchased_credits, true_revenue_minor,
-           partner_share_minor, agent_share_minor
+
+def _added_up(table: str, unit: str) -> str:
+    """Return SQL that adds what became complete to the sums of its day or its month."""
+    return f"""
+    insert into {table} as d ({unit}, module_id, partner_id, agent_id, lines, credit_cost,
+                              purchased_credits, true_revenue_minor, partner_share_minor,
+                              agent_share_minor)
+    select date_trunc('{unit}', recognized_at at time zone 'UTC')::date, module_id,
+           coalesce(partner_id, ''), coalesce(agent_id, ''), 1, credit_cost, purchased_credits,
+           true_revenue_minor, partner_share_minor, agent_share_minor
     from part where complete
-    on conflict (day, module_id, partner_id, agent_id) do update
+    on conflict ({unit}, module_id, partner_id, agent_id) do update
     set lines = d.lines + 1,
         credit_cost = d.credit_cost + excluded.credit_cost,
         purchased_credits = d.purchased_credits + excluded.purchased_credits,
         true_revenue_minor = d.true_revenue_minor + excluded.true_revenue_minor,
         partner_share_minor = d.partner_share_minor + excluded.partner_share_minor,
-        agent_share_minor = d.agent_share_minor + excluded.agent_share_minor"""
+        agent_share_minor = d.agent_share_minor + excluded.agent_share_minor"""  # noqa: S608 - our own names
+
+
+_DAYS: Final = _added_up("revenue_days", "day")
+_MONTHS: Final = _added_up("revenue_months", "month")
 _LINE: Final = f"""
     with part as (
         insert into revenue_lines as l (
@@ -56,8 +63,9 @@ _LINE: Final = f"""
             lots = excluded.lots, shares_due = excluded.shares_due,
             created_at = excluded.created_at, recognized_at = excluded.recognized_at
         where l.kind is null
-        returning l.*)
-    {_COUNT}"""  # noqa: S608 - our own constant
+        returning l.*),
+    days as ({_DAYS})
+    {_MONTHS}"""  # noqa: S608 - our own constant
 _SHARE: Final = f"""
     with share as (
         insert into revenue_shares (payee_id, sequence, deployment_id, line, payee_role,
@@ -75,8 +83,11 @@ _SHARE: Final = f"""
         set shares_known = l.shares_known + 1,
             partner_share_minor = l.partner_share_minor + excluded.partner_share_minor,
             agent_share_minor = l.agent_share_minor + excluded.agent_share_minor
-        returning l.*)
-    {_COUNT}"""  # noqa: S608 - our own constant
+        returning l.*),
+    days as ({_DAYS})
+    {_MONTHS}"""  # noqa: S608 - our own constant
+_REFERRAL: Final = """
+    insert into revenue_referrals (agent_id, user_id) values ($1, $2) on conflict do nothing"""
 _REVERSED: Final = "update revenue_lines set reversed = true where deployment_id = $1 and line = $2"
 _DISPUTE: Final = """
     insert into revenue_disputes (dispute_id, lot_id, open) values ($1, $2, $3)
@@ -89,6 +100,8 @@ def _statements(change: Change) -> Iterator[Statement]:
     match change.data:
         case RevenueRecognized() as line:
             yield _LINE, _line_values(line, line.earning, None)
+            if line.agent_id is not None:
+                yield _REFERRAL, (line.agent_id, line.user_id)
         case RevenueReversed() as line:
             yield _LINE, _line_values(line, line.reversing, line.reverses)
             if line.purchased_left == 0:

@@ -177,8 +177,41 @@ async def list_user_revenue(
     return [dict(row) for row in rows]
 
 
+_FORMER: Final = """
+    select coalesce(sum(l.true_revenue_minor), 0)::bigint as true_revenue_minor,
+           coalesce(sum(l.agent_share_minor), 0)::bigint as agent_share_minor
+    from revenue_referrals r left join users u using (user_id)
+    join revenue_lines l
+        on l.user_id = r.user_id and l.agent_id = r.agent_id and l.complete
+           and ($2::timestamptz is null or l.recognized_at >= $2)
+           and ($3::timestamptz is null or l.recognized_at < $3)
+    where r.agent_id = $1 and u.referred_by is distinct from $1"""
+_COUNTED: Final = """
+    select (select count(*) from users u
+            where $1::text is null or u.referred_by = $1) as users,
+           (select count(*) from deployments d join users u using (user_id)
+            where d.owns_resources and ($1::text is null or u.referred_by = $1))
+               as total_deployments"""
+
+
 async def user_revenue_totals(connection: Connection, wanted: UserRevenueFilter) -> dict[str, Any]:
-    """Return the sums over all users that the list is of."""
+    """Return the sums over all users that the list is of.
+
+    Without a search they are sums of days: of all lines, or of an agent's without those of users
+    who were referred by the agent once, and now are not.
+    """
+    if wanted.search is not None:
+        return await _sums_of_users(connection, wanted)
+    counted = await connection.fetchrow(_COUNTED, wanted.agent_id)
+    lines = LinesWanted(begin=wanted.begin, end=wanted.end, agent_id=wanted.agent_id)
+    found = await sums(connection, lines)
+    if wanted.agent_id is not None:
+        former = await connection.fetchrow(_FORMER, wanted.agent_id, wanted.begin, wanted.end)
+        found |= {name: found[name] - minor for name, minor in dict(former or {}).items()}
+    return dict(counted or {}) | found
+
+
+async def _sums_of_users(connection: Connection, wanted: UserRevenueFilter) -> dict[str, Any]:
     row = await connection.fetchrow(
         f"""select count(*) as users,
                    coalesce(sum(total_deployments), 0)::bigint as total_deployments,

@@ -1,4 +1,4 @@
-"""Sums of lines of revenue: whole days as they were added up, the rest line by line."""
+"""Sums of lines: whole months and days as they were added up, the rest line by line."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,16 +15,21 @@ _DAY: Final = timedelta(days=1)
 _FIRST: Final = date(1, 1, 1)
 _LAST: Final = date(9999, 12, 31)
 
-_FIGURES: Final = """
-    with figures as (
-        select day, module_id, partner_id, agent_id, lines, credit_cost, purchased_credits,
-               true_revenue_minor, partner_share_minor, agent_share_minor
-        from revenue_days
-        where day >= $1 and day < $2
+_COLUMNS: Final = """module_id, partner_id, agent_id, lines, credit_cost, purchased_credits,
+               true_revenue_minor, partner_share_minor, agent_share_minor"""
+_WANTED: Final = """
           and ($7::text is null or partner_id = $7)
           and ($8::text is null or agent_id = $8)
           and ($9::text is null or module_id = $9)
-          and ($10::text is null or partner_id = $10 or agent_id = $10)
+          and ($10::text is null or partner_id = $10 or agent_id = $10)"""
+_FIGURES: Final = f"""
+    with figures as (
+        select month as day, {_COLUMNS} from revenue_months
+        where month >= $11 and month < $12 {_WANTED}
+        union all
+        select day, {_COLUMNS} from revenue_days where day >= $1 and day < $11 {_WANTED}
+        union all
+        select day, {_COLUMNS} from revenue_days where day >= $12 and day < $2 {_WANTED}
         union all
         select (recognized_at at time zone 'UTC')::date, module_id, coalesce(partner_id, ''),
                coalesce(agent_id, ''), 1, credit_cost, purchased_credits, true_revenue_minor,
@@ -33,10 +38,7 @@ _FIGURES: Final = """
         where complete
           and (recognized_at >= $3 and recognized_at < $4
                or recognized_at >= $5 and recognized_at < $6)
-          and ($7::text is null or partner_id = $7)
-          and ($8::text is null or agent_id = $8)
-          and ($9::text is null or module_id = $9)
-          and ($10::text is null or partner_id = $10 or agent_id = $10))"""
+          {_WANTED})"""  # noqa: S608 - only our own constants are put together
 _SUMS: Final = """
     coalesce(sum(lines), 0)::bigint as lines,
     coalesce(sum(credit_cost), 0)::bigint as credit_cost,
@@ -72,7 +74,7 @@ async def sums(connection: Connection, wanted: LinesWanted) -> dict[str, Any]:
     """Return the sums of all lines that are wanted."""
     row = await connection.fetchrow(
         f"{_FIGURES} select {_SUMS} from figures",  # noqa: S608 - only our own constants are put together
-        *_arguments(wanted),
+        *_arguments(wanted, by_day=False),
     )
     return dict(row or {})
 
@@ -88,16 +90,30 @@ async def sums_by(
     rows = await connection.fetch(
         f"""{_FIGURES} select {key} as key, {_SUMS} from figures
             group by 1 order by {order} limit {GROUPS_MAX + 1}""",  # noqa: S608 - only our own constants are put together
-        *_arguments(wanted),
+        *_arguments(wanted, by_day=group_by == "day"),
     )
     return [dict(row) for row in rows]
 
 
-def _arguments(wanted: LinesWanted) -> tuple[object, ...]:
+def _arguments(wanted: LinesWanted, *, by_day: bool) -> tuple[object, ...]:
+    first, last, *rest = spans(wanted.begin, wanted.end)
     return (
-        *spans(wanted.begin, wanted.end),
+        *(first, last, *rest),
         *(wanted.partner_id, wanted.agent_id, wanted.module_id, wanted.payee_id),
+        *((last, last) if by_day else whole_months(first, last)),
     )
+
+
+def whole_months(first: date, last: date) -> tuple[date, date]:
+    """Return the first day of the first whole month of some days, and that of the month after all.
+
+    Where there is none, both are the day after the last.
+    """
+    month = first.replace(day=1)
+    if month < first:
+        month = (month + 32 * _DAY).replace(day=1) if month < _LAST.replace(day=1) else last
+    after = last.replace(day=1)
+    return (month, after) if month < after else (last, last)
 
 
 def spans(

@@ -24,6 +24,7 @@ from tests.integration.gateway.neighbours import (
     publishes,
     rates,
 )
+from tests.integration.gateway.test_statements import MONTH, closed, seals
 from tests.integration.gateway.wallets import Ledger, awarded_slice, purchased_slice
 
 READ_MODELS: Final = (
@@ -31,7 +32,8 @@ READ_MODELS: Final = (
     *("lots", "credit_history", "holds", "deployments", "deployment_statuses", "builds"),
     *("deployment_counts", "revenue_lines", "revenue_shares", "requests"),
     *("pins", "ratings", "module_deployments", "module_words"),
-    *("revenue_days", "revenue_disputes"),
+    *("revenue_days", "revenue_months", "revenue_referrals", "revenue_disputes"),
+    *("months", "statements"),
 )
 FACTS: Final = {kind.name: kind.facts for kind in KINDS}
 
@@ -66,6 +68,7 @@ async def a_busy_day(api: Api) -> None:
                 purchased_slice(bought, number * 10, number * 10 + 10, 100, 10_000),
             ),
             partner_id=partner.id,
+            agent_id=agent.id,
         )
         await deployer.starts()
         if number:
@@ -75,12 +78,14 @@ async def a_busy_day(api: Api) -> None:
             await deployer.succeeds({})
             await rates(api, ada, deployer.asked.deployment_id, 4, total=(4, 1))
             await wallet.settles(hold)
-            await earns(api, hold, true_revenue=1_000, partner_share=300)
+            await earns(api, hold, true_revenue=1_000, partner_share=300, agent_share=50)
             await loses(api, hold, true_revenue=-1_000, partner_share=-300, purchased=-10, left=0)
     await features(api, admin)
     for module_id in ("m-1", "m-2"):
         await ada.asks("PUT", f"/api/modules/{module_id}/pin")
     await ada.asks("DELETE", "/api/modules/m-2/pin")
+    await seals(api, partner.id)
+    await api.tells(f"month-{MONTH}", closed())
     await wallet.disputed(bought)
     await wallet.expires(awarded_slice(awarded, 10, 20, 30))
     await wallet.adjusts(awarded_slice(awarded, 20, 25, 30))

@@ -105,3 +105,34 @@ async def test_revenue_is_filtered_by_when_it_was_recognised(api: Api) -> None:
     ids = [line["deployment_id"] for line in first["items"] + rest["items"]]
     assert sorted(ids) == ["d-0", "d-1", "d-2"]
     assert first["totals"] == rest["totals"]
+
+
+async def test_an_agents_totals_are_of_the_users_who_are_theirs_now(api: Api) -> None:
+    """What a user earned an agent stays the agent's; but who has left is listed no more."""
+    admin, finance, agent = [await api.person(role) for role in ("admin", "finance", "agent")]
+    stays, leaves, comes = [await api.person() for _ in range(3)]
+    for user in (stays, leaves):
+        await admin.asks("PATCH", f"/api/users/{user.id}", {"referred_by": agent.id})
+    for number, user in enumerate((stays, leaves, comes)):
+        wallet = Ledger(api, user.id)
+        lot = await wallet.sells(100, 10_000)
+        hold = await wallet.holds(
+            f"d-{number}",
+            (purchased_slice(lot, 0, 20, 100, 10_000),),
+            agent_id=None if user is comes else agent.id,
+        )
+        await wallet.settles(hold)
+        share = None if user is comes else 100 + number
+        await earns(api, hold, true_revenue=2_000, agent_share=share)
+    await admin.asks("PATCH", f"/api/users/{leaves.id}", {"referred_by": None})
+    await admin.asks("PATCH", f"/api/users/{comes.id}", {"referred_by": agent.id})
+
+    for person, whole in ((agent, 100), (finance, 201)):
+        for filters in ({}, {"from": f"{NOON:%Y-%m-%d}"}, {"search": "@"}, {"to": "2020-01-01"}):
+            answer = await person.gets("/api/revenue/users", limit=100, **filters)
+            for name in ("true_revenue", "agent_share"):
+                summed = sum(item[name]["amount_minor"] for item in answer["items"])
+                assert answer["totals"][name]["amount_minor"] == summed, (name, filters)
+            assert answer["totals"]["users"] == len(answer["items"])
+            shares = answer["totals"]["agent_share"]["amount_minor"]
+            assert shares == (0 if "to" in filters else whole)
