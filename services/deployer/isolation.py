@@ -1,23 +1,45 @@
-"""Users of builds' own: a module's code runs as somebody who may touch nothing of ours.
+"""How far builds are kept apart on this machine, which is tried out before any build runs.
 
-That takes root, and a work folder that such a user can reach. Where there is neither, builds run
-with the deployer's own rights, which has to be allowed and is for development only.
+Best is a room of their own (`runner/namespaces.py`), as root with a user of their own in it. Where
+the kernel makes no rooms, root still has users of builds' own, who can touch no file of ours but
+reach our network. Where there is neither, builds run with the deployer's own rights. Both of the
+last have to be allowed, and are for development only.
 """
 
 import os
 import subprocess
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 PROBE_SECONDS_MAX: Final = 30
+PROBE_MODULE: Final = "services.deployer.runner.try_room"
+REASON_LENGTH_MAX: Final = 500
 _OTHERS_MAY_WRITE: Final = 0o022
+_INHERITED: Final = ("PATH", "PYTHONPATH")
 
 
 class WorkFolderError(Exception):
     """The work folder is not the deployer's own."""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """Whether builds have rooms, and as which users they run: from this one on, or as we do."""
+
+    in_room: bool
+    first_build_uid: int | None
+
+    @property
+    def consequence(self) -> str:
+        """What builds would do here that they should not."""
+        if self.first_build_uid is None:
+            return "run with the deployer's own rights"
+        return "reach the network of the platform's own services"
 
 
 def prepare_work_folder(folder: Path) -> None:
@@ -30,7 +52,54 @@ def prepare_work_folder(folder: Path) -> None:
         folder.chmod(0o711)
 
 
-def first_build_user(folder: Path, uid: int, program: str | None) -> int | None:
+def isolation(folder: Path, uid: int, program: str | None) -> Isolation:
+    """Return how far builds can be kept apart here, their users from `uid` on. This blocks."""
+    user = uid if os.geteuid() == 0 else None
+    if _makes_rooms(folder, user, program):
+        return Isolation(in_room=True, first_build_uid=user)
+    return Isolation(in_room=False, first_build_uid=_first_build_user(folder, uid, program))
+
+
+def version_of(program: str) -> str:
+    """Return what a program says it is: `Terraform v1.11.4`, `OpenTofu v1.10.6`. This blocks."""
+    environment = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    try:
+        said = subprocess.run(  # noqa: S603 - the program is named by the settings
+            (program, "version"),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=PROBE_SECONDS_MAX,
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"unknown: {error!r}"[:REASON_LENGTH_MAX]
+    return said.decode(errors="replace").partition("\n")[0][:REASON_LENGTH_MAX]
+
+
+def _makes_rooms(folder: Path, uid: int | None, program: str | None) -> bool:
+    """Return whether the program runs in a room, made in the very way that builds' rooms are."""
+    words = ("/bin/true",) if program is None else (program, "version")
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=folder) as name:
+        try:
+            tried = subprocess.run(  # noqa: S603 - the program is named by the settings
+                (sys.executable, "-m", PROBE_MODULE, name, str(uid or ""), *words),
+                env={each: os.environ[each] for each in _INHERITED if each in os.environ},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=PROBE_SECONDS_MAX,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            structlog.get_logger().info("builds.no_rooms", reason=repr(error))
+            return False
+    if tried.returncode != 0:
+        reason = (tried.stdout + tried.stderr).decode(errors="replace").strip()
+        structlog.get_logger().info("builds.no_rooms", reason=reason[-REASON_LENGTH_MAX:])
+    return tried.returncode == 0
+
+
+def _first_build_user(folder: Path, uid: int, program: str | None) -> int | None:
     """Return `uid` where builds can run as it and as those after it, else nothing.
 
     It is tried: that user goes to a folder like a build's, by its whole path, and runs the program

@@ -21,7 +21,8 @@ import structlog
 
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import ExecutorError
-from services.deployer.runner.job import Order
+from services.deployer.isolation import Isolation
+from services.deployer.runner.job import Confinement, Order
 from services.deployer.runner.processes import (
     PROCESS_ID_FILE,
     RUNNER_MODULE,
@@ -32,6 +33,7 @@ from services.deployer.runner.processes import (
     works_in,
 )
 from services.deployer.runner.terraform_build import unsaved_states
+from services.deployer.runner.usage import MIB
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import NOT_FOUND, find_terraform
 
@@ -50,23 +52,22 @@ class LocalExecutor:
     name: Final = "local"
     take_seconds_max: Final = 15.0
 
-    def __init__(
-        self, settings: DeployerSettings, builds_url: str, first_build_user: int | None
-    ) -> None:
+    def __init__(self, settings: DeployerSettings, builds_url: str, isolation: Isolation) -> None:
         self._settings = settings
         self._work_dir = settings.work_dir.absolute()
         self._builds_url = builds_url
-        self._first_user = first_build_user
+        self._first_user = isolation.first_build_uid
+        self._isolation = isolation
         self._children: set[int] = set()
 
     async def start(self, build_id: str, attempt: int, tokens: LeaseTokens) -> None:
         """Start a runner for an attempt; `ExecutorError` where none can be."""
         if find_terraform(self._settings.terraform) is None:
             raise ExecutorError("TERRAFORM_NOT_FOUND", NOT_FOUND)
-        if self._first_user is None and not self._settings.allow_unisolated_builds:
+        if not self._isolation.in_room and not self._settings.allow_unisolated_builds:
             raise ExecutorError(
                 "BUILDS_NOT_ISOLATED",
-                "builds on this machine would run with the deployer's own rights, which needs "
+                f"builds on this machine would {self._isolation.consequence}, which needs "
                 "TOLLGATE_ALLOW_UNISOLATED_BUILDS and is for development only",
             )
         try:
@@ -104,10 +105,23 @@ class LocalExecutor:
             folder=str(folder),
             uid=uid,
             interruption_seconds_max=self._settings.drain_seconds * INTERRUPTION_SHARE,
+            confinement=self._confinement(),
         )
         process_id = _spawn(folder, msgspec.json.encode(order), reservation)
         self._children.add(process_id)
         (folder / PROCESS_ID_FILE).write_text(str(process_id))
+
+    def _confinement(self) -> Confinement:
+        settings = self._settings
+        return Confinement(
+            in_room=self._isolation.in_room,
+            readable=[str(path) for path in settings.build_readable_paths],
+            networks=[str(network) for network in settings.build_networks],
+            memory_bytes_max=settings.build_memory_mib_max * MIB,
+            disk_bytes_max=settings.build_disk_mib_max * MIB,
+            provider_mirror=settings.provider_mirror,
+            providers_direct=settings.providers_direct,
+        )
 
     def _reserve_user(self) -> tuple[int, socket.socket] | None:
         """Return a user that nobody has, and what keeps it so for as long as it is open.

@@ -15,7 +15,7 @@ from services.deployer.builds_api import BuildsApi
 from services.deployer.cloud_executor import CloudBuildExecutor
 from services.deployer.executor import Executor
 from services.deployer.handlers import DeployerHandlers
-from services.deployer.isolation import first_build_user, prepare_work_folder
+from services.deployer.isolation import isolation, prepare_work_folder, version_of
 from services.deployer.local_executor import LocalExecutor
 from services.deployer.log_relay import relay_logs
 from services.deployer.projections.builds import Builds
@@ -123,17 +123,20 @@ async def _local_executor(settings: DeployerSettings, url: str) -> LocalExecutor
     if program is None:
         log.warning("terraform.not_found", consequence="every build will fail and say so")
     else:
-        log.info("terraform.found", program=program)
-    user = await asyncio.to_thread(
-        first_build_user, settings.work_dir, settings.first_build_uid, program
-    )
-    if user is not None:
-        log.info("builds.isolated", first_build_uid=user)
+        log.info(
+            "terraform.found", program=program, version=await asyncio.to_thread(version_of, program)
+        )
+    found = await asyncio.to_thread(isolation, settings.work_dir, settings.first_build_uid, program)
+    how = {"in_room": found.in_room, "first_build_uid": found.first_build_uid}
+    if found.in_room:
+        log.info("builds.isolated", **how)
     elif settings.allow_unisolated_builds:
-        log.warning("builds.not_isolated", consequence="for development only")
+        consequence = f"builds {found.consequence}: for development only"
+        log.warning("builds.not_isolated", consequence=consequence, **how)
     else:
-        log.warning("builds.not_isolated", consequence="every build will fail and say so")
-    return LocalExecutor(settings, url, user)
+        consequence = f"every build will fail and say so, since it would {found.consequence}"
+        log.warning("builds.not_isolated", consequence=consequence, **how)
+    return LocalExecutor(settings, url, found)
 
 
 def _url(runner: web.AppRunner, settings: DeployerSettings) -> str:

@@ -1,12 +1,14 @@
 """What the deployer is told from outside, beyond what every service is."""
 
 import tempfile
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from runtime.settings import RuntimeSettings
+from services.deployer.terraform import is_address
 
 
 class DeployerSettings(RuntimeSettings):
@@ -57,6 +59,27 @@ class DeployerSettings(RuntimeSettings):
     retention_check_seconds: Annotated[
         float, Field(ge=0.1, le=86_400, description="how often it is looked for what is too old")
     ] = 3_600.0
+    build_memory_mib_max: Annotated[
+        int, Field(ge=64, le=2**20, description="memory that a build on this machine may use")
+    ] = 4_096
+    build_disk_mib_max: Annotated[
+        int, Field(ge=16, le=2**24, description="disk that a build on this machine may use")
+    ] = 8_192
+    build_readable_paths: Annotated[
+        tuple[Path, ...],
+        Field(description="files and folders that builds may read beside the system's, as JSON"),
+    ] = ()
+    build_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Field(description='private networks that builds may reach, as JSON: ["10.1.0.0/16"]'),
+    ] = ()
+    provider_mirror: Annotated[
+        str | None,
+        Field(description="where providers come from: an absolute folder, or https://…/"),
+    ] = None
+    providers_direct: Annotated[
+        bool, Field(description="providers that are in no mirror's folder come from registries")
+    ] = True
 
     executor: Annotated[
         Literal["local", "cloud_build"],
@@ -95,6 +118,22 @@ class DeployerSettings(RuntimeSettings):
         if self.executor == "cloud_build" and missing:
             raise ValueError(f"the executor cloud_build needs {', '.join(missing)}")
         return self
+
+    @field_validator("provider_mirror")
+    @classmethod
+    def _a_mirror_is_a_folder_or_an_address(cls, mirror: str | None) -> str | None:
+        if mirror is None or Path(mirror).is_absolute():
+            return mirror
+        if is_address(mirror) and mirror.endswith("/"):
+            return mirror
+        raise ValueError("a mirror is an absolute folder, or an address https://…/ with a slash")
+
+    @field_validator("build_readable_paths")
+    @classmethod
+    def _what_is_readable_is_absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        if not all(path.is_absolute() for path in paths):
+            raise ValueError("these paths are absolute")
+        return paths
 
     @model_validator(mode="after")
     def _a_runner_stops_before_it_is_declared_dead(self) -> Self:

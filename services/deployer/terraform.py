@@ -39,14 +39,29 @@ def find_terraform(named: str | None) -> str | None:
     return None
 
 
-def environment(*, home: Path, state_url: str, token: str) -> dict[str, str]:
-    """Return all that Terraform is told from outside: its home, and where its state is kept.
+def environment(
+    *, home: Path, state_url: str, token: str, proxy: str | None = None
+) -> dict[str, str]:
+    """Return all that Terraform is told from outside: its home, where its state is, the way out.
 
-    Its own configuration is an empty file there, which `prepare` has written.
+    Its own configuration is a file there, which `prepare` has written.
     """
-    return {
+    way_out = (
+        {}
+        if proxy is None
+        else {
+            "HTTP_PROXY": proxy,
+            "HTTPS_PROXY": proxy,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "http_proxy": proxy,
+            "https_proxy": proxy,
+            "no_proxy": "127.0.0.1,localhost",
+        }
+    )
+    return way_out | {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
         "LANG": "C.UTF-8",
         "TF_CLI_CONFIG_FILE": str(home / CLI_CONFIG_FILE),
         "TF_IN_AUTOMATION": "1",
@@ -63,9 +78,47 @@ def environment(*, home: Path, state_url: str, token: str) -> dict[str, str]:
     }
 
 
-def prepare(home: Path, folder: Path, variables: Mapping[str, Any]) -> None:
+def is_address(mirror: str) -> bool:
+    """Return whether a mirror of providers is one on the network, and not a folder."""
+    return mirror.startswith("https://")
+
+
+def cli_config(mirror: str | None, *, direct: bool) -> str:
+    """Return Terraform's own configuration: where providers come from.
+
+    A mirror in a folder is complete for the providers it has: they come from nowhere else, so that
+    they need no network. There is no cache that builds share and write, since Terraform's is not
+    safe for that; a folder in a mirror's unpacked form is linked to, not copied, and is as good.
+    """
+    if mirror is None:
+        return ""
+    if is_address(mirror):
+        kind, place, excluded = "network_mirror", {"url": mirror}, []
+    else:
+        kind, place = "filesystem_mirror", {"path": mirror}
+        excluded = [
+            f"{folder.parent.parent.name}/{folder.parent.name}/{folder.name}"
+            for folder in sorted(Path(mirror).glob("*.*/*/*"))
+            if folder.is_dir()
+        ]
+    lines = ["provider_installation {", f"  {kind} {{"]
+    lines += [f"    {name} = {_quoted(value)}" for name, value in place.items()]
+    lines.append("  }")
+    if direct:
+        exclusion = ", ".join(map(_quoted, excluded))
+        lines += ["  direct {", f"    exclude = [{exclusion}]", "  }"]
+    return "\n".join((*lines, "}", ""))
+
+
+def _quoted(text: str) -> str:
+    """Return a text as HCL writes it, nothing in it a template."""
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+
+
+def prepare(home: Path, folder: Path, variables: Mapping[str, Any], config: str) -> None:
     """Write what goes beside the module: its variables, and that its state is kept by us."""
-    _write(home / CLI_CONFIG_FILE, "")
+    (home / "tmp").mkdir(mode=0o700)
+    _write(home / CLI_CONFIG_FILE, config)
     _write(folder / BACKEND_FILE, json.dumps({"terraform": {"backend": {"http": {}}}}))
     _write(folder / VARIABLES_FILE, json.dumps(variables))
 

@@ -63,7 +63,7 @@ async def carry_out(order: Order, reporter: Reporter) -> int:
         run = BuildRun(order, job, reporter)
         parked = folder / PARKED_STATE_FILE
         async with StateProxy(f"{order.url}/state", parked, run.is_going_on) as state:
-            await run.carry_out(state.url, stop)
+            await run.carry_out(state, stop)
     except (SilenceError, RefusedError, ValueError) as error:
         _note(f"not reported: {error!r}")
         return 1
@@ -93,15 +93,13 @@ class BuildRun:
         """Return whether nothing has told the build to stop."""
         return self._reason is None
 
-    async def carry_out(self, state_url: str, told_to_stop: asyncio.Event) -> None:
+    async def carry_out(self, state: StateProxy, told_to_stop: asyncio.Event) -> None:
         """Build and report; to the very end the heartbeat says that we live.
 
         Raises `StaleError` where the attempt has ended meanwhile, `SilenceError` where nobody
         listened to the outcome for too long.
         """
-        self._terraform = TerraformBuild(
-            self._order, self._job, state_url=state_url, say=self._log.write
-        )
+        self._terraform = TerraformBuild(self._order, self._job, state=state, say=self._log.write)
         watching = [
             asyncio.create_task(each)
             for each in (

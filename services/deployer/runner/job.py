@@ -7,6 +7,23 @@ import msgspec
 ReportStatus = Literal["SUCCESS", "FAILED", "CANCELLED", "TIMED_OUT"]
 
 
+class Confinement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a build is kept apart on the machine that it runs on, and what it may use of it.
+
+    In a room (`runner/namespaces.py`) it sees the system's programs and `readable`, and reaches
+    public addresses and `networks`. `provider_mirror` is a folder or an https:// address that
+    providers come from; from registries too only if `providers_direct`.
+    """
+
+    in_room: bool = False
+    readable: list[str] = []
+    networks: list[str] = []
+    memory_bytes_max: int | None = None
+    disk_bytes_max: int | None = None
+    provider_mirror: str | None = None
+    providers_direct: bool = True
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a runner is started with, on its standard input.
 
@@ -20,6 +37,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     folder: str
     uid: int | None
     interruption_seconds_max: float
+    confinement: Confinement = Confinement()
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,14 +10,34 @@ import ctypes
 import os
 import resource
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
+from runtime.clock import monotonic_seconds
 from services.deployer.runner.log_file import Lines
+from services.deployer.runner.namespaces import (
+    Listeners,
+    Room,
+    doors_of_a_room,
+    enter,
+    reason_in,
+    receive_listeners,
+)
 from services.deployer.runner.processes import kill_descendants, kill_user
+from services.deployer.runner.usage import (
+    Excess,
+    Limits,
+    descendants,
+    excess,
+    seconds_to_rest,
+)
 
 READ_BYTES: Final = 65_536
 LOOK_SECONDS: Final = 0.05
@@ -25,11 +45,17 @@ LINE_BYTES_MAX: Final = 4 * 1024**2
 FILE_BYTES_MAX: Final = 2 * 1024**3
 OPEN_FILES_MAX: Final = 4_096
 PROCESSES_MAX: Final = 1_024
+HARD_FACTOR: Final = 2
+"""One process may reserve so many times the memory that all may use: not all of it is used."""
+GRACEFUL_ROUNDS_MAX: Final = 6
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _FALLOC_KEEP_SIZE: Final = 1
 _FALLOC_PUNCH_HOLE: Final = 2
 _LIBC: Final = ctypes.CDLL(None)
+
+
+Serving = Callable[[Listeners], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +64,7 @@ class Bounds:
 
     uid: int | None
     cpu_seconds_max: int
+    limits: Limits
 
 
 def adopt_orphans() -> None:
@@ -46,22 +73,33 @@ def adopt_orphans() -> None:
 
 
 class Program:
-    """A command in a session of its own; `scratch` is a folder on disk that is out of its reach."""
+    """A command in a session of its own; `scratch` is a folder on disk that is out of its reach.
+
+    Where a room is given, it runs in there, and `serve` answers on what can be reached from there.
+    What it used too much of, if anything, is in `excess`.
+    """
 
     def __init__(
         self,
         words: list[str],
         *,
         folder: Path,
+        home: Path,
         scratch: Path,
         environment: Mapping[str, str],
         bounds: Bounds,
+        room: Room | None,
+        serve: Serving,
     ) -> None:
+        self.excess: Excess | None = None
         self._words = words
         self._folder = folder
+        self._home = home
         self._scratch = scratch
         self._environment = dict(environment)
         self._bounds = bounds
+        self._room = room
+        self._serve = serve
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self, take: Callable[[str], None]) -> int:
@@ -69,20 +107,54 @@ class Program:
 
         When it returns nothing that the command started is left.
         """
-        with tempfile.TemporaryFile(dir=self._scratch) as output:
-            self._process = await self._start(output.fileno())
-            try:
-                return await self._read(self._process, _Tail(output.fileno()), take)
-            finally:
-                await self._end()
+        async with AsyncExitStack() as stack:
+            file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - the stack closes it
+            output = stack.enter_context(file).fileno()
+            stack.push_async_callback(self._end)
+            if self._room is None:
+                process = await self._start(output, self._confinement())
+            else:
+                process, listeners = await self._start_in(self._room, output)
+                await stack.enter_async_context(self._serve(listeners))
+            watch = asyncio.create_task(self._watch(process.pid))
+            stack.callback(watch.cancel)
+            return await self._read(process, _Tail(output), take)
 
-    async def _start(self, output: int) -> asyncio.subprocess.Process:
-        uid, runner = self._bounds.uid, os.getpid()
+    def _confinement(self) -> Callable[[], None]:
+        """Return what the child calls before its program, as whom that will run."""
+        bounds, runner = self._bounds, os.getpid()
 
         def confine() -> None:
-            _confine(self._bounds, runner)
+            if bounds.uid is not None:
+                os.setgroups([])
+                os.setresgid(bounds.uid, bounds.uid, bounds.uid)
+                os.setresuid(bounds.uid, bounds.uid, bounds.uid)
+            # A change of user undoes this, so it comes after that.
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+            if os.getppid() != runner:
+                os._exit(1)
+            _lower_limits(bounds, all_are_its_own=bounds.uid is not None)
 
-        return await asyncio.create_subprocess_exec(
+        return confine
+
+    async def _start_in(
+        self, room: Room, output: int
+    ) -> tuple[asyncio.subprocess.Process, Listeners]:
+        runner = os.getpid()
+        outside, inside = doors_of_a_room()
+
+        def confine() -> None:
+            enter(room, inside, runner, lambda: _lower_limits(self._bounds, all_are_its_own=True))
+
+        with outside, inside:
+            try:
+                process = await self._start(output, confine)
+            except subprocess.SubprocessError as error:
+                raise OSError(reason_in(outside)) from error
+            return process, receive_listeners(outside)
+
+    async def _start(self, output: int, confine: Callable[[], None]) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
             *self._words,
             cwd=self._folder,
             env=self._environment,
@@ -91,11 +163,28 @@ class Program:
             stderr=output,
             start_new_session=True,
             umask=0o077,
-            user=uid,
-            group=uid,
-            extra_groups=None if uid is None else [],
             preexec_fn=confine,
         )
+        return self._process
+
+    async def _watch(self, first: int) -> None:
+        """End what uses too much: first all but the command itself, so that it can keep its state.
+
+        A command that does not end then, or is itself what uses too much, is killed soon.
+        """
+        rounds = 0
+        while True:
+            begun_at = monotonic_seconds()
+            found = await asyncio.to_thread(excess, self._bounds.limits, first, self._home)
+            if found is not None:
+                self.excess = self.excess or found
+                rounds += 1
+                if rounds > GRACEFUL_ROUNDS_MAX:
+                    self.kill()
+                else:
+                    await asyncio.to_thread(_kill_helpers, first, in_a_room=self._room is not None)
+                    self.interrupt()
+            await asyncio.sleep(seconds_to_rest(begun_at))
 
     async def _read(
         self, process: asyncio.subprocess.Process, tail: "_Tail", take: Callable[[str], None]
@@ -165,17 +254,23 @@ class _Tail:
         return chunk
 
 
-def _confine(bounds: Bounds, runner: int) -> None:
-    """In the child: end when the runner does, and take no more than a build may."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-    if os.getppid() != runner:
-        os._exit(1)
+def _lower_limits(bounds: Bounds, *, all_are_its_own: bool) -> None:
+    """In the child: take no more than a build may. Processes are counted for each user."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
+    _lower(resource.RLIMIT_FSIZE, FILE_BYTES_MAX)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES_MAX)
     _lower(resource.RLIMIT_CPU, bounds.cpu_seconds_max)
-    if bounds.uid is not None:
+    if bounds.limits.memory_bytes_max is not None:
+        _lower(resource.RLIMIT_DATA, HARD_FACTOR * bounds.limits.memory_bytes_max)
+    if all_are_its_own:
         _lower(resource.RLIMIT_NPROC, PROCESSES_MAX)
+
+
+def _kill_helpers(first: int, *, in_a_room: bool) -> None:
+    """Kill what a command has started, and not the command."""
+    for process in descendants(first)[2 if in_a_room else 1 :]:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _lower(limit: int, value: int) -> None:

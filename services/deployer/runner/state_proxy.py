@@ -7,7 +7,9 @@ one known is given, which is current as long as the build has the lock.
 """
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Self
@@ -21,6 +23,11 @@ from services.deployer.terraform import STATE_BYTES_MAX
 TRY_SECONDS_MAX: Final = 60.0
 RETRY_SECONDS: Final = 0.3
 _PASSED_ON: Final = ("Authorization", "Content-Type", "Content-MD5")
+
+
+def state_address(port: int) -> str:
+    """Return where Terraform finds its state."""
+    return f"http://127.0.0.1:{port}/state"
 
 
 class StateProxy:
@@ -40,17 +47,27 @@ class StateProxy:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
         await self._session.close()
 
-    @property
-    def url(self) -> str:
-        """Where Terraform finds its state."""
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/state"
+    @asynccontextmanager
+    async def serve(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Answer on a listener until the block ends."""
+        site = web.SockSite(self._runner, listener)
+        await site.start()
+        try:
+            yield
+        finally:
+            await site.stop()
+
+    async def listen(self) -> str:
+        """Listen on this machine from now on; return where."""
+        if not self._runner.addresses:
+            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return state_address(self._runner.addresses[0][1])
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,11 @@ import msgspec
 from runtime.archive import ArchiveError, digest_of, extract
 from services.deployer import terraform
 from services.deployer.runner.job import Job, Order
+from services.deployer.runner.namespaces import STATE_PORT, WAY_OUT_PORT, Listeners, Room
 from services.deployer.runner.program import Bounds, Program
+from services.deployer.runner.state_proxy import StateProxy, state_address
+from services.deployer.runner.usage import Limits
+from services.deployer.runner.way_out import Reach, WayOut, own_addresses
 
 OUTPUT_BYTES_MAX: Final = 1024**2
 PARKED_STATE_FILE: Final = "parked.tfstate"
@@ -50,11 +55,11 @@ class TerraformBuild:
     """
 
     def __init__(
-        self, order: Order, job: Job, *, state_url: str, say: Callable[[str], None]
+        self, order: Order, job: Job, *, state: StateProxy, say: Callable[[str], None]
     ) -> None:
         self._order = order
         self._job = job
-        self._state_url = state_url
+        self._state = state
         self._say = say
         self._home = Path(order.folder) / "home"
         self._error: str | None = None
@@ -83,7 +88,13 @@ class TerraformBuild:
         source = self._home / "source"
         source.mkdir()
         extract(archive, source)
-        terraform.prepare(self._home, self.module, self._job.variables)
+        where = self._order.confinement
+        terraform.prepare(
+            self._home,
+            self.module,
+            self._job.variables,
+            terraform.cli_config(where.provider_mirror, direct=where.providers_direct),
+        )
         if self._order.uid is not None:
             _give(self._home, self._order.uid)
 
@@ -174,23 +185,64 @@ class TerraformBuild:
         return await self._execute(words, take)
 
     async def _execute(self, words: list[str], take: Callable[[str], None]) -> int:
+        where = self._order.confinement
+        room = self._room(words[0]) if where.in_room else None
         environment = terraform.environment(
             home=self._home,
-            state_url=self._state_url,
+            state_url=state_address(STATE_PORT) if room else await self._state.listen(),
             token=self._order.terraform_token,
+            proxy=f"http://127.0.0.1:{WAY_OUT_PORT}" if room else None,
         )
-        bounds = Bounds(self._order.uid, cpu_seconds_max=int(self._job.build_seconds_max) + 1)
+        bounds = Bounds(
+            self._order.uid,
+            cpu_seconds_max=int(self._job.build_seconds_max) + 1,
+            limits=Limits(where.memory_bytes_max, where.disk_bytes_max),
+        )
         self._program = Program(
             words,
             folder=self.module,
+            home=self._home,
             scratch=Path(self._order.folder),
             environment=environment,
             bounds=bounds,
+            room=room,
+            serve=self._serve,
         )
         try:
-            return await self._program.run(take)
+            status = await self._program.run(take)
+        except OSError as error:
+            what = f"{Path(words[0]).name} could not be started: {error}"
+            raise Failed("TERRAFORM_NOT_STARTED", what, platform_fault=True) from error
+        else:
+            if self._program.excess is not None and not self._made:
+                raise Failed(self._program.excess.code, self._program.excess.message)
+            return status
         finally:
             self._program = None
+
+    def _room(self, program: str) -> Room:
+        """Return what a build sees: the system, what the settings name, Terraform, and its home."""
+        where = self._order.confinement
+        mount_point = Path(self._order.folder) / "room"
+        mount_point.mkdir(exist_ok=True)
+        mirror = where.provider_mirror
+        readable = [*where.readable, program, os.path.realpath(program)]
+        if mirror is not None and not terraform.is_address(mirror):
+            readable.append(mirror)
+        return Room(
+            home=self._home,
+            readable=tuple(Path(path) for path in readable),
+            mount_point=mount_point,
+            uid=self._order.uid,
+        )
+
+    @asynccontextmanager
+    async def _serve(self, listeners: Listeners) -> AsyncIterator[None]:
+        """Be what a room's processes reach: the state, and the way out."""
+        networks = tuple(self._order.confinement.networks)
+        way_out = WayOut(Reach(networks, own_addresses()), self._say)
+        async with self._state.serve(listeners.state), way_out.serve(listeners.way_out):
+            yield
 
 
 def _failure(name: str, status: int, error: str | None) -> Failed:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from devkit.ports import free_port
 from runtime.sealing import generate_sealing_key
 from services.deployer.settings import DeployerSettings
+from tests.integration.deployer.modules import SIGNS
 from tests.integration.deployer.processes import DeployerProcess, HandledDeployer
 from tests.support.environment import PASSWORD, Database, RunningNats
 
@@ -37,6 +38,7 @@ async def parts(
     database = await database_for("deployer")
     private, public = generate_sealing_key()
     (folder / "archive").mkdir()
+    (folder / SIGNS).mkdir()
     values: dict[str, Any] = {
         "postgres_dsn": database.dsn,
         "nats_user": "deployer",
@@ -47,6 +49,7 @@ async def parts(
         "archive_url": (folder / "archive").as_uri(),
         "work_dir": folder / "work",
         "builds_port": free_port(),
+        "build_readable_paths": (folder / SIGNS,),
         "allow_unisolated_builds": True,
     }
     settings = DeployerSettings(**(values | bounds))

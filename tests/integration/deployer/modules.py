@@ -5,6 +5,8 @@ from pathlib import Path
 from contracts.catalog.v1 import Variable
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "modules"
+SIGNS = "signs"
+"""A folder that modules under test may read, wherever they run."""
 TOKEN = Variable(name="deploy_token", type="string", description="", required=False, sensitive=True)
 DOMAIN = Variable(name="domain", type="string", description="", required=True)
 

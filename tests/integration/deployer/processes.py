@@ -1,6 +1,7 @@
 """How a deployer under test runs: in the test's own process, or as one of its own."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -119,6 +120,8 @@ class DeployerProcess(Deployer):
         environment = {"PATH": os.environ["PATH"]}
         for name, value in (values | changed).items():
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if isinstance(plain, tuple):
+                plain = json.dumps([str(each) for each in plain])
             environment[f"TOLLGATE_{name.upper()}"] = str(plain)
         return environment
 

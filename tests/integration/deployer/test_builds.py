@@ -321,23 +321,6 @@ class TestIsolation:
         assert not _runs("98765")
 
 
-class TestNotIsolated:
-    """Where builds cannot be isolated and nobody allowed that, they do not run."""
-
-    @pytest.fixture
-    def bounds(self) -> dict[str, Any]:
-        return {"allow_unisolated_builds": False}
-
-    async def test_the_build_fails_and_says_which_switch_allows_it(
-        self, deployer: HandledDeployer
-    ) -> None:
-        deployment_id = await deployer.deploy(EXAMPLES / "starter-network", {})
-        assert await deployer.until_ended(deployment_id) == "build_failed"
-        told = await deployer.last_fact(deployment_id)
-        assert '"code":"BUILDS_NOT_ISOLATED"' in told
-        assert "TOLLGATE_ALLOW_UNISOLATED_BUILDS" in told
-
-
 def _runs(word: str) -> bool:
     """Return whether a `sleep` of so many seconds runs."""
     import psutil

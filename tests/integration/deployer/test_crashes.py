@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.deployer.modules import running
+from tests.integration.deployer.modules import SIGNS, running
 from tests.integration.deployer.processes import DeployerProcess, stop
 from tests.support.tools import program
 
@@ -20,8 +20,8 @@ def _terraform() -> None:
 
 
 def until_file(folder: Path, name: str) -> str:
-    """Return a command that goes on once there is such a file, and counts how often it was run."""
-    return f"echo run >> {folder}/runs; until [ -e {folder}/{name} ]; do sleep 0.1; done; echo done"
+    """Return a command that says that it runs, and goes on once there is such a sign."""
+    return f"echo run; until [ -e {folder}/{SIGNS}/{name} ]; do sleep 0.1; done; echo done"
 
 
 async def test_a_build_outlives_a_deployer_that_is_killed_and_terraform_runs_once(
@@ -34,11 +34,11 @@ async def test_a_build_outlives_a_deployer_that_is_killed_and_terraform_runs_onc
         await deployer.until_log(deployment_id, "Provisioning")
         await stop(process, signal.SIGKILL)
     assert len(deployer.runners()) == 1
-    (tmp_path / "go").touch()
+    (tmp_path / SIGNS / "go").touch()
     async with deployer.process():
         assert await deployer.until_ended(deployment_id) == "build_succeeded"
-        assert "done" in await deployer.log(deployment_id)
-    assert (tmp_path / "runs").read_text() == "run\n"
+        log = await deployer.log(deployment_id)
+        assert log.count("(local-exec): done") == log.count("(local-exec): run") == 1
     assert await deployer.facts(deployment_id) == [
         "hold_requested", "build_queued", "build_started", "build_succeeded",
     ]  # fmt: skip
@@ -53,7 +53,7 @@ async def test_a_build_that_ends_while_the_deployer_is_away_is_told_when_it_is_b
         deployment_id = await deployer.deploy(folder, {})
         await deployer.until_log(deployment_id, "Provisioning")
         await stop(process, signal.SIGKILL)
-    (tmp_path / "go").touch()
+    (tmp_path / SIGNS / "go").touch()
     [log] = deployer.settings.work_dir.glob("*/build.log")
 
     async def done() -> bool:
@@ -125,7 +125,7 @@ async def test_a_claimed_build_that_no_runner_came_for_is_begun_anew(
             runner.kill()
         await stop(process, signal.SIGKILL)
     await deployer.pool.execute("update leases set taken_at = null")
-    (tmp_path / "go").touch()
+    (tmp_path / SIGNS / "go").touch()
     async with deployer.process():
         assert await deployer.until_ended(deployment_id) == "build_succeeded"
     assert await deployer.facts(deployment_id) == [

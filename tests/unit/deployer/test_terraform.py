@@ -186,7 +186,7 @@ def test_what_the_module_put_in_the_place_of_our_files_is_replaced(tmp_path: Pat
     outside.write_text("somebody else's")
     for name in (terraform.VARIABLES_FILE, terraform.BACKEND_FILE):
         (folder / name).symlink_to(outside)
-    terraform.prepare(home, folder, {"token": "swordfish"})
+    terraform.prepare(home, folder, {"token": "swordfish"}, "")
     assert outside.read_text() == "somebody else's"
     variables = folder / terraform.VARIABLES_FILE
     assert json.loads(variables.read_text()) == {"token": "swordfish"}
