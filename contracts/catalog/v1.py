@@ -84,9 +84,9 @@ class Definition(Value):
 
 
 class Change(Value):
-    """How a variable or output differs from the version before."""
+    """How a variable or output, or without one the module, differs from the version before."""
 
-    variable: Name
+    variable: Name | None
     change: ShortText
     breaking: bool
 

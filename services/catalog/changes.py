@@ -9,10 +9,33 @@ from typing import Any, Final
 import msgspec
 
 from services.catalog.definition import Definition, Output, Variable
-from services.catalog.events import Change
+from services.catalog.events import Change, Content
 
 TEXT_LENGTH_MAX: Final = 500
 _SHOWN: Final = ("description", "group", "order")
+
+
+_TOLD: Final = ("title", "description", "documentation", "tags", "dependencies", "readme")
+_PLACES: Final = ("repository", "path", "archive_folder")
+
+
+def changes_of(before: Content, after: Content) -> tuple[Change, ...]:
+    """Return all that makes this another version: of the module itself, then of what it declares.
+
+    A change of the module itself names no variable.
+    """
+    texts = [
+        *_price_changes(before.definition, after.definition),
+        *_module_changes(before, after),
+    ]
+    declared = changes_between(before.definition, after.definition)
+    if not texts and not declared:
+        # Any other change is in a file, too; only when there is none this is worth saying.
+        texts = [_compatible("its files changed")]
+    return (
+        *(Change(variable=None, change=text, breaking=breaking) for text, breaking in texts),
+        *declared,
+    )
 
 
 def changes_between(before: Definition, after: Definition) -> tuple[Change, ...]:
@@ -34,6 +57,26 @@ def _breaking(text: str) -> Text:
 
 def _compatible(text: str) -> Text:
     return text, False
+
+
+def _price_changes(before: Definition, after: Definition) -> Iterator[Text]:
+    if before.credit_cost != after.credit_cost:
+        yield _compatible(f"costs {after.credit_cost} credits, {before.credit_cost} until now")
+    if before.require_credit_purchases != after.require_credit_purchases:
+        only = after.require_credit_purchases
+        yield _compatible(
+            "only credits that were bought pay for it now" if only else "any credits pay for it now"
+        )
+    if before.public_access != after.public_access:
+        yield _compatible("others see it now" if after.public_access else "others see it no more")
+
+
+def _module_changes(before: Content, after: Content) -> Iterator[Text]:
+    old, new = before.definition, after.definition
+    if told := [name for name in _TOLD if getattr(old, name) != getattr(new, name)]:
+        yield _compatible(f"says something else: {', '.join(told)}")
+    if any(getattr(before, name) != getattr(after, name) for name in _PLACES):
+        yield _compatible("was moved")
 
 
 def _between(before: Sequence[Any], after: Sequence[Any], compare: Any, added: Any) -> list[Change]:

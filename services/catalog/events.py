@@ -17,9 +17,9 @@ ModuleOutcome = Literal["PUBLISHED", "UPDATED", "UNCHANGED", "WITHDRAWN", "REFUS
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a variable or output differs from the version before."""
+    """How a variable or output, or without one the module, differs from the version before."""
 
-    variable: str
+    variable: str | None
     change: str
     breaking: bool
 

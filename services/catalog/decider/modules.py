@@ -11,7 +11,7 @@ from typing import Final, assert_never
 import msgspec
 
 from runtime.refusal import Refusal
-from services.catalog.changes import changes_between
+from services.catalog.changes import changes_of
 from services.catalog.events import (
     Content,
     ModuleFact,
@@ -136,7 +136,7 @@ def _put(command: PutModule, state: ModuleState) -> list[ModuleFact]:
             partner_id=command.partner_id,
             version=state.version + 1,
             content=content,
-            changes=changes_between(state.content.definition, content.definition),
+            changes=changes_of(state.content, content),
         )
     ]
 

@@ -107,9 +107,9 @@ class OutputOut(Output):
 
 
 class ChangeOut(Output):
-    """How a variable or output differs from the version before."""
+    """How a variable or output, or without one the module, differs from the version before."""
 
-    variable: str
+    variable: str | None
     change: str
     breaking: bool
 

@@ -90,7 +90,8 @@ async def test_each_sync_tells_what_became_of_each_module(catalog: Catalog, tmp_
     [web] = [each for each in second["modules"] if each["path"] == "web"]
     assert web["module_id"] == ids["web"]
     assert web["changes"] == [
-        {"variable": "region", "change": "added, and required", "breaking": True}
+        {"variable": None, "change": "costs 7 credits, 5 until now", "breaking": False},
+        {"variable": "region", "change": "added, and required", "breaking": True},
     ]
 
     repository.commit({**module("old"), "web/main.tf": "broken {"})

@@ -25,6 +25,7 @@ from services.catalog.decider.syncs import (
 )
 from services.catalog.definition import Definition, Variable
 from services.catalog.events import (
+    Change,
     Content,
     ModuleListed,
     ModulePublished,
@@ -157,6 +158,13 @@ def _done() -> SyncFinished:
 
 
 DEFINITION = Definition(name="web", title="Web", credit_cost=5)
+
+
+def but(**fields: Any) -> dict[str, Any]:
+    """Return a content's definition, different in these fields."""
+    return {"definition": msgspec.structs.replace(DEFINITION, **fields)}
+
+
 CONTENT = Content(
     definition=DEFINITION,
     repository="https://git.example.com/modules",
@@ -202,20 +210,25 @@ class TestModules:
         assert (state.content.fingerprint, state.content.commit) == ("f2", "c1")
 
     @pytest.mark.parametrize(
-        "fields",
+        ("fields", "change"),
         [
-            {"archive_digest": "sha256:" + "1" * 64},
-            {"path": "modules/web"},
-            {"repository": "https://git.example.com/elsewhere"},
-            {"archive_folder": "web"},
-            {"definition": msgspec.structs.replace(DEFINITION, credit_cost=6)},
+            ({"archive_digest": "sha256:" + "1" * 64}, "its files changed"),
+            ({"path": "modules/web"}, "was moved"),
+            ({"repository": "https://git.example.com/elsewhere"}, "was moved"),
+            ({"archive_folder": "web"}, "was moved"),
+            (but(credit_cost=6), "costs 6 credits, 5 until now"),
+            (but(require_credit_purchases=True), "only credits that were bought pay for it now"),
+            (but(public_access=True), "others see it now"),
+            (but(readme="# X", tags=("x",)), "says something else: tags, readme"),
         ],
     )
-    def test_any_other_difference_is_a_new_version(self, fields: dict[str, Any]) -> None:
+    def test_any_other_difference_is_a_new_version_and_is_told(
+        self, fields: dict[str, Any], change: str
+    ) -> None:
         [fact] = decide_module(changed(**fields), published())
         assert isinstance(fact, ModuleUpdated)
         assert fact.version == 2
-        assert fact.changes == ()
+        assert fact.changes == (Change(variable=None, change=change, breaking=False),)
 
     def test_an_update_says_how_variables_changed(self) -> None:
         variable = Variable(name="region", type="string", required=True)
