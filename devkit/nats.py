@@ -7,7 +7,7 @@ through to the disk before it acknowledges (`sync_interval: always`).
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
@@ -56,19 +56,8 @@ class NatsServer:
         written = self.home / "nats.conf.new"
         written.unlink(missing_ok=True)
         written.touch(mode=0o600)
-        written.write_text(json.dumps(self.configuration(), indent=2) + "\n")
+        written.write_text(json.dumps(self._configuration(), indent=2) + "\n")
         written.replace(self._configuration_file)
-
-    def configuration(self) -> dict[str, Any]:
-        """Return the configuration; NATS reads JSON as it reads its own notation."""
-        sync = {"sync_interval": "always"} if self.sync_always else {}
-        return {
-            "listen": f"127.0.0.1:{self.port}",
-            "server_name": "tollgate",
-            "max_payload": PAYLOAD_BYTES_MAX,
-            "jetstream": {"store_dir": str(self.home / "jetstream"), **sync},
-            "authorization": {"users": [_user(user) for user in self.users]},
-        }
 
     def program(self) -> Program:
         """Return what runs the server in the foreground."""
@@ -90,6 +79,28 @@ class NatsServer:
     @property
     def _configuration_file(self) -> Path:
         return self.home / "nats.conf"
+
+    def _configuration(self) -> dict[str, Any]:
+        return configuration(
+            listen=f"127.0.0.1:{self.port}",
+            store=str(self.home / "jetstream"),
+            users=self.users,
+            sync_always=self.sync_always,
+        )
+
+
+def configuration(
+    *, listen: str, store: str, users: Sequence[User], sync_always: bool = True
+) -> dict[str, Any]:
+    """Return a server's configuration; NATS reads JSON as it reads its own notation."""
+    sync = {"sync_interval": "always"} if sync_always else {}
+    return {
+        "listen": listen,
+        "server_name": "tollgate",
+        "max_payload": PAYLOAD_BYTES_MAX,
+        "jetstream": {"store_dir": store, **sync},
+        "authorization": {"users": [_user(user) for user in users]},
+    }
 
 
 def users(admin_password: str, passwords: Mapping[str, str]) -> tuple[User, ...]:

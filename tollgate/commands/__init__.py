@@ -12,8 +12,10 @@ from tollgate.commands import (
     ledger,
     parked,
     revenue,
+    secrets,
     state,
     up,
+    wait,
 )
 
 app = typer.Typer(
@@ -26,11 +28,13 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("service")(up.service)
+app.command("wait")(wait.wait)
 app.command("config")(config.config)
 app.command("schemas")(contracts.schemas)
 app.command("asyncapi")(contracts.asyncapi)
 app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.tokens, name="token")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(db.app, name="db")
 app.add_typer(bus.app, name="bus")
 app.add_typer(ledger.app, name="ledger")

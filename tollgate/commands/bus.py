@@ -1,6 +1,7 @@
 """`tollgate bus migrate` and `tollgate bus permissions`."""
 
 import asyncio
+from typing import Annotated, Any
 
 import typer
 
@@ -10,14 +11,29 @@ app = typer.Typer(help="JetStream's streams and consumers.", no_args_is_help=Tru
 
 
 @app.command("migrate")
-def migrate(*, data_dir: DataDir = None, check: Check = False, as_json: AsJson = False) -> None:
+def migrate(
+    *,
+    data_dir: DataDir = None,
+    check: Check = False,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            "--replicas",
+            min=1,
+            max=5,
+            envvar="TOLLGATE_BUS_REPLICAS",
+            help="On how many servers each stream is; 3 where NATS is a cluster.",
+        ),
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
     """Make JetStream's streams and consumers what this release needs. Idempotent.
 
     Without --data-dir and with TOLLGATE_NATS_ADMIN_PASSWORD set, works on the server at
     TOLLGATE_NATS_URL.
     """
     with failures_told():
-        changes = asyncio.run(_migrate(data_dir, check=check))
+        changes = asyncio.run(_migrate(data_dir, replicas=replicas, check=check))
     if as_json:
         print_json(changes)
     else:
@@ -30,16 +46,48 @@ def migrate(*, data_dir: DataDir = None, check: Check = False, as_json: AsJson =
 
 
 @app.command("permissions")
-def permissions() -> None:
-    """Print each service's rights on the bus, as JSON for a NATS configuration."""
+def permissions(
+    *,
+    helm: Annotated[
+        bool, typer.Option("--helm", help="Print values for NATS' Helm chart instead.")
+    ] = False,
+) -> None:
+    """Print each service's rights on the bus, as JSON for a NATS configuration.
+
+    The chart's values take passwords from the Secret that `tollgate secrets make` calls nats-users.
+    """
     from devkit.nats import LOG_WRITERS
     from runtime.bus_permissions import permissions as rights
     from services.wiring import TOPOLOGY
 
-    print_json(rights(TOPOLOGY, log_writers=LOG_WRITERS))
+    allowed = rights(TOPOLOGY, log_writers=LOG_WRITERS)
+    print_json(_helm_values(allowed) if helm else allowed)
 
 
-async def _migrate(data_dir: DataDir, *, check: bool) -> list[str]:
+def _helm_values(allowed: Any) -> dict[str, Any]:
+    from devkit.nats import ADMIN
+
+    users = [{"user": ADMIN, "password": "<< $ADMIN_PASSWORD >>"}]
+    users += [
+        {"user": name, "password": f"<< ${name.upper()}_PASSWORD >>", "permissions": own}
+        for name, own in allowed.items()
+    ]
+    names = ["ADMIN", *(name.upper() for name in allowed)]
+    environment = {
+        f"{name}_PASSWORD": {
+            "valueFrom": {
+                "secretKeyRef": {"name": "tollgate-nats-users", "key": f"{name}_PASSWORD"}
+            }
+        }
+        for name in names
+    }
+    return {
+        "config": {"merge": {"authorization": {"users": users}}},
+        "container": {"env": environment},
+    }
+
+
+async def _migrate(data_dir: DataDir, *, replicas: int, check: bool) -> list[str]:
     import nats
 
     from runtime.bus_migrate import migrate_bus
@@ -51,6 +99,6 @@ async def _migrate(data_dir: DataDir, *, check: bool) -> list[str]:
         admin.url, user=admin.user, password=admin.password, allow_reconnect=False
     )
     try:
-        return await migrate_bus(client, TOPOLOGY, check=check)
+        return await migrate_bus(client, TOPOLOGY, replicas=replicas, check=check)
     finally:
         await client.close()

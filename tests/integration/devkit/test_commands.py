@@ -38,13 +38,13 @@ def tollgate(
 
 
 @contextmanager
-def fresh_postgres() -> Iterator[PostgresServer]:
+def fresh_postgres(password: str = PASSWORD) -> Iterator[PostgresServer]:
     """A server without any of our databases."""
     with reachable_folder() as home:
         server = PostgresServer(
             home=home / "postgres",
             port=free_port(),
-            password=PASSWORD,
+            password=password,
             log=home / "postgres.log",
             fsync=False,
         )
