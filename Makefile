@@ -10,7 +10,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format asyncapi schemas bench lock clean
+.PHONY: help setup up demo test check format asyncapi schemas rights sbom bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -47,6 +47,8 @@ check: $(STAMP) ## run all linters, type checks and fences
 	$(BIN)/vulture > $(VENV)/unused; test $$? -eq 0 -o $$? -eq 3
 	! grep -vE "unused (attribute|variable) '.*' [(]60% confidence[)]$$" $(VENV)/unused
 	$(BIN)/codespell
+	@# What is deployed: image, compose file, Kubernetes' manifests rendered and validated, alerts.
+	$(BIN)/pytest -q tests/deploy
 
 format: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -56,6 +58,12 @@ schemas: $(STAMP) ## export the messages' JSON Schemas
 
 asyncapi: $(STAMP) ## export the AsyncAPI 3 document of the whole system
 	@$(BIN)/tollgate asyncapi --output docs/asyncapi.json && echo docs/asyncapi.json
+
+rights: $(STAMP) ## export the services' rights on the bus for NATS' Helm chart
+	@$(BIN)/tollgate bus permissions --helm > deploy/k8s/nats/rights.json && echo deploy/k8s/nats/rights.json
+
+sbom: $(STAMP) ## list what the image is made of, as a CycloneDX document
+	@mkdir -p build && $(BIN)/cyclonedx-py requirements --output-reproducible --output-file build/sbom.json requirements.lock && echo build/sbom.json
 
 bench: $(STAMP) ## measure, beside a reference of the same minute
 	@$(BIN)/tollgate bench $(ARGS)

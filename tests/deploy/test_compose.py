@@ -1,0 +1,76 @@
+"""docker-compose.yml against what the services are."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.registry import SERVICES
+from tests.deploy.manifests import compose, files_of, settings_that_exist
+
+OURS = (*SERVICES, "secrets", "migrate")
+
+
+def service(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = compose()["services"][name]
+    return found
+
+
+def mounts(name: str) -> dict[str, str]:
+    """Return volume → where it is mounted."""
+    return dict(volume.split(":")[:2] for volume in service(name).get("volumes", ()))
+
+
+def test_it_runs_all_services() -> None:
+    assert set(compose()["services"]) == {*OURS, "postgres", "nats"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_told_only_what_it_reads(name: str) -> None:
+    assert set(service(name)["environment"]) <= settings_that_exist(name)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_told_where_each_secret_of_its_own_is(name: str, tmp_path: Path) -> None:
+    told = {
+        variable.removeprefix("TOLLGATE_").removesuffix("_FILE").lower(): path
+        for variable, path in service(name)["environment"].items()
+        if variable.endswith("_FILE")
+    }
+    assert told == {secret: f"/run/tollgate/{secret}" for secret in files_of(name, tmp_path)}
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "migrate", "postgres", "nats"])
+def test_nobody_sees_the_secrets_of_another(name: str) -> None:
+    secrets = [volume for volume in mounts(name) if volume.startswith("secrets")]
+    assert secrets == [f"secrets-{name}"]
+    assert f"secrets-{name}:/run/tollgate:ro" in service(name)["volumes"]
+
+
+@pytest.mark.parametrize("name", [*OURS, "nats"])
+def test_containers_may_do_as_little_as_can_be(name: str) -> None:
+    of_it = service(name)
+    assert of_it["read_only"] is True
+    assert of_it["cap_drop"] == ["ALL"]
+    assert of_it["user"] == "10001:10001"
+    assert of_it["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_wait_for_migrations_and_say_when_they_are_ready(name: str) -> None:
+    of_it = service(name)
+    assert of_it["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    assert "/readyz" in of_it["healthcheck"]["test"][-1]
+    assert of_it["restart"] == "unless-stopped"
+
+
+def test_only_the_gateway_is_reached_from_outside() -> None:
+    published = {name for name, told in compose()["services"].items() if "ports" in told}
+    assert published == {"gateway"}
+    assert compose()["networks"]["inside"] == {"internal": True}
+    assert service("postgres")["networks"] == service("nats")["networks"] == ["inside"]
+
+
+def test_every_volume_that_is_mounted_is_one_that_is_kept() -> None:
+    used = {volume for name in compose()["services"] for volume in mounts(name)}
+    assert used == set(compose()["volumes"])
