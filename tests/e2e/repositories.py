@@ -68,6 +68,57 @@ def partners_repository(folder: Path) -> str:
     return _committed(folder)
 
 
+GATED: Final = "gated"
+"""A module whose builds wait for a file `open` in a folder, and fail by a file `broken` there."""
+GATED_PRICE: Final = 20
+
+_WAIT: Final = "until [ -e {0}/open ]; do sleep 0.1; done; test ! -e {0}/broken"
+_GATED_MODULE: Final = {
+    "module.yaml": f"""\
+name: {GATED}
+title: Gated
+description: Waits until it is let in.
+credit_cost: {GATED_PRICE}
+""",
+    "variables.tf": """\
+variable "gate" {
+  type        = string
+  description = "The folder."
+}
+variable "word" {
+  type        = string
+  description = "What it shall say."
+}
+""",
+    "main.tf": f"""\
+resource "terraform_data" "kept" {{
+  input = var.word
+}}
+resource "terraform_data" "gated" {{
+  input            = var.gate
+  triggers_replace = [var.word]
+  provisioner "local-exec" {{
+    command = "{_WAIT.format("${var.gate}")}"
+  }}
+  provisioner "local-exec" {{
+    when    = destroy
+    command = "{_WAIT.format("${self.input}")}"
+  }}
+}}
+output "word" {{
+  description = "What it says."
+  value       = terraform_data.kept.output
+}}
+""",
+}
+
+
+def gated_repository(folder: Path) -> str:
+    """Return the address of a repository with the gated module."""
+    _write(folder / GATED, _GATED_MODULE)
+    return _committed(folder)
+
+
 def _write(folder: Path, files: dict[str, str]) -> None:
     folder.mkdir(parents=True)
     for name, text in files.items():
