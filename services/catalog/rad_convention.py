@@ -7,7 +7,7 @@ signs, over several lines; words that we do not know are left alone.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ _MARKS: Final = ("module_description", "credit_cost")
 _MENTION: Final = re.compile(rb'variable\s+"?(?:module_description|credit_cost)\b')
 _JSON_MENTION: Final = re.compile(rb'"(?:module_description|credit_cost)"')
 _UI_META: Final = re.compile(r"\{\{\s*UIMeta\b([^{}]*)\}\}", re.IGNORECASE)
+_UI_META_BEGINS: Final = re.compile(r"\{\s*UIMeta\b", re.IGNORECASE)
+_NOT_READ: Final = "UIMeta: not read, since it is not one `{{UIMeta …}}`"
 _FLAGS: Final = frozenset({"updatesafe", "mandatory"})
 _PLACE_MAX: Final = 1_000_000
 _TEXTS: Final = Collection("list", STRING)
@@ -134,10 +136,15 @@ def split_ui_meta(description: str) -> tuple[str, UiMeta]:
     """Return the description without its UIMeta, and what that says."""
     match = _UI_META.search(description)
     if match is None:
-        return description.strip(), UiMeta()
-    before, after = description[: match.start()].rstrip(), description[match.end() :]
-    joint = "" if not before or after[:1] in "\n.,;:" else " "
-    return (before + joint + after.lstrip(" ")).strip(), _ui_meta(match.group(1))
+        shown, meta = description.strip(), UiMeta()
+    else:
+        before, after = description[: match.start()].rstrip(), description[match.end() :]
+        joint = "" if not before or after[:1] in "\n.,;:" else " "
+        shown, meta = (before + joint + after.lstrip(" ")).strip(), _ui_meta(match.group(1))
+    if _UI_META_BEGINS.search(shown):
+        # Else a variable that was to be hidden would be shown without a word.
+        meta = replace(meta, warnings=(*meta.warnings, _NOT_READ))
+    return shown, meta
 
 
 def _ui_meta(text: str) -> UiMeta:

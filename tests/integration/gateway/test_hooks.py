@@ -201,6 +201,24 @@ async def test_a_partners_push_is_believed_for_their_own_secret(api: Api) -> Non
     assert (await delivers(api, secret="pia's")).json()["code"] == "BAD_SIGNATURE"
 
 
+async def test_a_deactivated_partners_repository_is_read_by_nobodys_asking(api: Api) -> None:
+    admin, partner = await api.person("admin"), await api.person("partner")
+    own = {"url": "https://github.com/acme/modules", "webhook_secret": "pia's"}
+    await partner.asks("PATCH", "/api/me", {"repository": own})
+    await admin.asks("PATCH", "/api/settings", {"sync_interval_minutes": 5})
+    await admin.asks("PATCH", f"/api/users/{partner.id}", {"active": False})
+
+    assert (await delivers(api, secret="pia's")).json()["code"] == "BAD_SIGNATURE"
+    assert await ask_for_what_is_due(api.running) == 0
+    await partner.is_refused(
+        "POST", "/api/syncs", {"scope": "partner"}, status=401, code="UNAUTHENTICATED"
+    )
+    assert await syncs_asked(api) == 0
+
+    await admin.asks("PATCH", f"/api/users/{partner.id}", {"active": True})
+    assert (await delivers(api, secret="pia's", delivery="later")).status_code == 202
+
+
 @pytest_asyncio.fixture
 async def clock() -> ManualClock:
     """Give a clock that the test moves."""

@@ -11,6 +11,7 @@ from tests.unit.catalog.modules import FIXTURES, files, files_in, refusals, warn
 
 RAD = FIXTURES / "rad" / "modules"
 BANK = files_in(RAD / "Bank_GKE")
+UNREAD = "UIMeta: not read, since it is not one `{{UIMeta …}}`"
 METADATA = """\
 variable "module_description" {
   default = "A website."
@@ -159,7 +160,14 @@ def test_a_directory_that_no_module_can_be_named_after_is_refused() -> None:
         ("{{UIMeta dependson=(a==true||b==x) mandatory group=3}}", "", UiMeta(group=3)),
         ("{{UIMeta group=-1}}", "", UiMeta(warnings=("UIMeta: group is not a whole number",))),
         ("{{UIMeta\n  group=1\n  updatesafe\n}}\nMore.", "More.", UiMeta(update_safe=True)),
-        ("Says {{this}} and {{UIMeta", "Says {{this}} and {{UIMeta", UiMeta()),
+        ("Says {{this}} and UIMeta", "Says {{this}} and UIMeta", UiMeta()),
+        ("A {{UIMeta group=0 }", "A {{UIMeta group=0 }", UiMeta(warnings=(UNREAD,))),
+        ("A {UIMeta group=0}}", "A {UIMeta group=0}}", UiMeta(warnings=(UNREAD,))),
+        (
+            "A {{UIMeta group=2}} {{UIMeta order=1}}",
+            "A {{UIMeta order=1}}",
+            UiMeta(group=2, warnings=(UNREAD,)),
+        ),
     ],
 )
 def test_uimeta_is_read_as_people_write_it(description: str, shown: str, meta: UiMeta) -> None:
