@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import stripe
@@ -14,7 +14,9 @@ from contracts.types import Credits
 from runtime.clock import ManualClock
 from runtime.ids import new_id
 from runtime.process import assemble
+from services.ledger.checkouts.sweeping import Sweep
 from services.ledger.main import build
+from services.ledger.stripe_gateway import StripeGateway
 from services.wiring import WIRING
 from tests.integration.ledger.driver import WAIT_SECONDS_MAX, Ledger, settings_for
 from tests.support.environment import Database
@@ -116,6 +118,18 @@ class Shop:
             for _ in range(copies):
                 await self.tell_event(event)
         await self.until_idle()
+
+    async def sweep(self, since: datetime) -> int:
+        """Look for what webhooks have not told since then; return how much that was, once done."""
+        settings: Any = self.ledger.running.settings
+        stripe = StripeGateway(API_KEY, url=settings.stripe_api_url)
+        try:
+            sweep = Sweep(self.ledger.running, stripe, 60)
+            found = await sweep.sweep_once(since, self.clock.now())
+        finally:
+            stripe.close()
+        await self.until_idle()
+        return found
 
     async def tell_event(self, event: stripe.Event) -> None:
         """Have one webhook told."""

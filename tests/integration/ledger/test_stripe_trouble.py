@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from runtime.clock import ManualClock
-from services.ledger.checkouts.sweeping import Sweep
 from services.ledger.stripe_gateway import (
     Order,
     StripeGateway,
@@ -94,23 +93,23 @@ async def test_a_sweep_finds_all_that_no_webhook_told(shop: Shop) -> None:
     for checkout_id in (paid, refunded, disputed):
         await shop.act(checkout_id, "pay")
     shop.told = len(await shop.events())
-    await sweep(shop, begun)
+    await shop.sweep(begun)
     assert [await shop.status(each) for each in (paid, refunded, disputed, unpaid)] == [
         *("PAID", "PAID", "PAID"),
         "OPEN",
     ]
     await shop.refund(refunded, 500)
     shop.fake.close_dispute(await shop.dispute(disputed), "lose")
-    assert await sweep(shop, begun) > 0
+    assert await shop.sweep(begun) > 0
     assert await shop.purchased() == 100 + 50
-    assert await sweep(shop, begun) == 0
+    assert await shop.sweep(begun) == 0
 
 
 async def test_a_sweep_looks_at_open_checkouts_though_no_event_is_kept(shop: Shop) -> None:
     checkout_id = await shop.opened()
     await shop.act(checkout_id, "tamper", status="expired")
     shop.clock.advance(timedelta(minutes=5))
-    await sweep(shop, shop.clock.now() - timedelta(minutes=1))
+    await shop.sweep(shop.clock.now() - timedelta(minutes=1))
     assert await shop.status(checkout_id) == "EXPIRED"
 
 
@@ -127,17 +126,6 @@ async def test_a_sweep_comes_by_itself_and_reads_every_page(
             "select from purchase_refunds having count(*) = 120"  # every one, over three pages
         )
         assert await shop.purchased() == 40
-
-
-async def sweep(shop: Shop, since: Any) -> int:
-    settings: Any = shop.ledger.running.settings
-    gateway = StripeGateway(API_KEY, url=settings.stripe_api_url)
-    try:
-        found = await Sweep(shop.ledger.running, gateway, 60).sweep_once(since, shop.clock.now())
-    finally:
-        gateway.close()
-    await shop.until_idle()
-    return found
 
 
 async def test_killed_between_stripes_answer_and_the_booking(
