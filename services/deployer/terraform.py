@@ -5,11 +5,14 @@ It never gets our environment, only what is listed here.
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from services.deployer.terraform_errors import Told, told_by
 
 PROGRAMS: Final = ("terraform", "tofu")
 BACKEND_FILE: Final = "tollgate_backend_override.tf.json"
@@ -26,6 +29,8 @@ UNSAVED_STATE_FILE: Final = "errored.tfstate"
 """Where Terraform writes the state that it can hand over to nobody, in the module's folder."""
 STATE_BYTES_MAX: Final = 64 * 1024**2
 _ERRORS_TEXT_LINES_MAX: Final = 20
+_PLACE: Final = re.compile(r"on (\S+) line (\d+)")
+_SOURCE: Final = re.compile(r"\d+: ")
 _TELLS_PROGRESS: Final = ('"type":"change_summary"', '"type":"apply_complete"')
 _TELLS_NOTHING: Final = ("Terraform encountered problems", "OpenTofu encountered problems")
 
@@ -120,7 +125,9 @@ def prepare(home: Path, folder: Path, variables: Mapping[str, Any], config: str)
     (home / "tmp").mkdir(mode=0o700)
     _write(home / CLI_CONFIG_FILE, config)
     _write(folder / BACKEND_FILE, json.dumps({"terraform": {"backend": {"http": {}}}}))
-    _write(folder / VARIABLES_FILE, json.dumps(variables))
+    # One to a line, so that what Terraform quotes of it names the variable.
+    lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in variables.items())
+    _write(folder / VARIABLES_FILE, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _write(path: Path, content: str) -> None:
@@ -173,7 +180,7 @@ def output_words(program: str) -> list[str]:
     return [program, "output", "-json", "-no-color"]
 
 
-def readable(line: str) -> tuple[str, str | None]:
+def readable(line: str) -> tuple[str, Told | None]:
     """Return a line of `-json` output as people read it, and the error that it tells, if any.
 
     What is no JSON of Terraform's is returned as it is: modules print what they like.
@@ -188,8 +195,7 @@ def readable(line: str) -> tuple[str, str | None]:
     diagnostic = message.get("diagnostic")
     if not isinstance(diagnostic, dict):
         return text, None
-    told = _diagnostic(diagnostic)
-    return told, told if diagnostic.get("severity") == "error" else None
+    return _diagnostic(diagnostic), told_by(diagnostic)
 
 
 def progress_in(line: str) -> tuple[int | None, int]:
@@ -213,8 +219,8 @@ def progress_in(line: str) -> tuple[int | None, int]:
             return None, 0
 
 
-def error_in_text(lines: Sequence[str]) -> str | None:
-    """Return the first error that plain output tells something by, or nothing.
+def errors_in_text(lines: Sequence[str]) -> list[Told]:
+    """Return the errors that plain output tells, those first that tell something.
 
     `init` prints text, and begins with a summary that names no cause.
     """
@@ -222,13 +228,27 @@ def error_in_text(lines: Sequence[str]) -> str | None:
     for line in lines:
         plain = line.lstrip("│╷╵ ").rstrip()
         if plain.startswith("Error: "):
-            found.append([plain])
+            found.append([plain.removeprefix("Error: ")])
         elif found and len(found[-1]) < _ERRORS_TEXT_LINES_MAX:
             found[-1].append(plain)
-    telling = [
-        error for error in found if not error[0][len("Error: ") :].startswith(_TELLS_NOTHING)
-    ]
-    return "\n".join((telling or found)[0]).strip() if found else None
+    told = [_told_in_text(*error) for error in found]
+    telling = [error for error in told if not error.summary.startswith(_TELLS_NOTHING)]
+    return telling or told
+
+
+def _told_in_text(*lines: str) -> Told:
+    """Return an error whose lines were wrapped, and had the place in the source among them."""
+    paragraphs: list[list[str]] = [[]]
+    place = ""
+    for line in lines:
+        if (where := _PLACE.match(line)) and not place:
+            place = f"{where.group(1)}, line {where.group(2)}"
+        elif not line:
+            paragraphs.append([])
+        elif not _SOURCE.match(line):
+            paragraphs[-1].append(line)
+    summary, *details = (" ".join(paragraph) for paragraph in paragraphs)
+    return Told(summary, "\n".join(detail for detail in details if detail), place)
 
 
 def _diagnostic(diagnostic: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from services.deployer.runner.program import Bounds, Program
 from services.deployer.runner.state_proxy import StateProxy, state_address
 from services.deployer.runner.usage import Limits
 from services.deployer.runner.way_out import Reach, WayOut, own_addresses
+from services.deployer.terraform_errors import ERRORS_MAX, Told, explain
 
 OUTPUT_BYTES_MAX: Final = 1024**2
 PARKED_STATE_FILE: Final = "parked.tfstate"
@@ -62,7 +63,7 @@ class TerraformBuild:
         self._state = state
         self._say = say
         self._home = Path(order.folder) / "home"
-        self._error: str | None = None
+        self._errors: list[Told] = []
         self.planned: int | None = None
         self.done = 0
         self._made = False
@@ -103,19 +104,19 @@ class TerraformBuild:
         printed: list[str] = []
         status = await self._run("init", terraform.init_words(self._named()), printed)
         if status != 0:
-            raise _failure("init", status, terraform.error_in_text(printed))
+            raise _failure("init", status, terraform.errors_in_text(printed))
 
     async def apply(self) -> None:
         """Make the resources."""
         status = await self._run("apply", terraform.apply_words(self._named()), [])
         if status != 0:
-            raise _failure("apply", status, self._error)
+            raise _failure("apply", status, self._errors)
 
     async def destroy(self) -> None:
         """Destroy the resources."""
         status = await self._run("destroy", terraform.destroy_words(self._named()), [])
         if status != 0:
-            raise _failure("destroy", status, self._error)
+            raise _failure("destroy", status, self._errors)
 
     async def outputs(self) -> dict[str, Any]:
         """Return the outputs, as `terraform output -json` prints them; `Failed` if there are none.
@@ -141,7 +142,8 @@ class TerraformBuild:
         if size > OUTPUT_BYTES_MAX:
             raise Failed("OUTPUTS_TOO_LARGE", f"the outputs are more than {OUTPUT_BYTES_MAX} bytes")
         if status != 0:
-            why = terraform.error_in_text(printed) or f"output ended with status {status}"
+            told = explain("output", terraform.errors_in_text(printed))
+            why = told.message if told else f"output ended with status {status}"
             raise Failed("OUTPUTS_UNREADABLE", why, platform_fault=True)
         return msgspec.json.decode("\n".join(printed), type=dict[str, Any])
 
@@ -174,7 +176,8 @@ class TerraformBuild:
 
         def take(line: str) -> None:
             text, error = terraform.readable(line)
-            self._error = self._error or error
+            if error is not None and len(self._errors) <= ERRORS_MAX:
+                self._errors.append(error)
             planned, done = terraform.progress_in(line)
             self.planned = self.planned if planned is None else planned
             self.done += done
@@ -245,11 +248,22 @@ class TerraformBuild:
             yield
 
 
-def _failure(name: str, status: int, error: str | None) -> Failed:
-    """Return why a command failed; that somebody killed it is not the module's fault."""
-    if error is None and status == -signal.SIGKILL:
-        return Failed("TERRAFORM_KILLED", f"{name} was killed", platform_fault=True)
-    return Failed(f"{name.upper()}_FAILED", error or f"{name} ended with status {status}")
+def _failure(step: str, status: int, errors: Sequence[Told]) -> Failed:
+    """Return why a step failed, by what it told, or else by how it ended."""
+    told = explain(step, errors)
+    if told is not None:
+        return Failed(told.code, told.message, told.platform_fault)
+    match -status:
+        case signal.SIGKILL:
+            what = (
+                f"{step} was killed from outside, most likely since this machine's memory ran out"
+            )
+            return Failed("TERRAFORM_KILLED", what, platform_fault=True)
+        case signal.SIGXCPU | signal.SIGXFSZ as number:
+            limit = "time of a processor" if number == signal.SIGXCPU else "output to a file"
+            return Failed("LIMIT_EXCEEDED", f"{step} used more {limit} than a build may")
+        case _:
+            return Failed(f"{step.upper()}_FAILED", f"{step} ended with status {status}")
 
 
 def _give(folder: Path, uid: int) -> None:

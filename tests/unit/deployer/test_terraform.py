@@ -8,13 +8,14 @@ import pytest
 
 from services.deployer import terraform
 from services.deployer.terraform import (
-    error_in_text,
+    errors_in_text,
     find_terraform,
     progress_in,
     read_state,
     readable,
     resources_in,
 )
+from services.deployer.terraform_errors import Told
 
 
 def line(message: str, **more: Any) -> str:
@@ -42,16 +43,16 @@ ERROR = {
         ("9" * 5_000, "9" * 5_000, None),
         (line("Error: No quota", diagnostic=ERROR),
          "Error: No quota\n  in main.tf, line 3\nAsk for more.",
-         "Error: No quota\n  in main.tf, line 3\nAsk for more."),
+         Told("No quota", "Ask for more.", "main.tf, line 3")),
         (line("Warning: old", diagnostic={"severity": "warning", "summary": "old"}),
          "Warning: old", None),
         (line("Error: x", diagnostic={"severity": "error", "summary": "x", "range": None}),
-         "Error: x", "Error: x"),
+         "Error: x", Told("x")),
         (line("odd", diagnostic="text"), "odd", None),
         (json.dumps({"@message": 5}), "5", None),
     ],
 )  # fmt: skip
-def test_output_is_shown_as_people_read_it(printed: str, shown: str, error: str | None) -> None:
+def test_output_is_shown_as_people_read_it(printed: str, shown: str, error: Told | None) -> None:
     assert readable(printed) == (shown, error)
 
 
@@ -93,19 +94,36 @@ INIT = """
 """
 
 
+WRAPPED = """
+Error: One that is
+wrapped
+
+  on a.tf line 7, in variable "x":
+   7: type
+
+What is told
+of it.
+
+More.
+Error: Two
+"""
+
+
 @pytest.mark.parametrize(
-    ("printed", "error"),
+    ("printed", "errors"),
     [
-        ("", None),
-        ("Initializing the backend...\nDone", None),
-        (INIT, "Error: Invalid block definition\n\non main.tf line 1:"),
-        ("│ Error: OpenTofu encountered problems\n│ ", "Error: OpenTofu encountered problems"),
+        ("", []),
+        ("Initializing the backend...\nDone", []),
+        (INIT, [Told("Invalid block definition", "", "main.tf, line 1")]),
+        ("│ Error: OpenTofu encountered problems\n│ ", [Told("OpenTofu encountered problems")]),
+        (WRAPPED,
+         [Told("One that is wrapped", "What is told of it.\nMore.", "a.tf, line 7"), Told("Two")]),
     ],
 )  # fmt: skip
-def test_the_error_of_plain_output_is_the_first_that_tells_something(
-    printed: str, error: str | None
+def test_the_errors_of_plain_output_are_those_that_tell_something(
+    printed: str, errors: list[Told]
 ) -> None:
-    assert error_in_text(printed.splitlines()) == error
+    assert errors_in_text(printed.splitlines()) == errors
 
 
 def state(*resources: Any) -> bytes:
