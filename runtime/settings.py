@@ -50,9 +50,9 @@ class RuntimeSettings(BaseSettings):
         SecretStr | None,
         Field(description="32 bytes, base64url: wraps data keys at rest"),
     ] = None
-    drain_seconds: Annotated[float, Field(gt=0, le=300, description="how long a stop may take")] = (
-        20.0
-    )
+    drain_seconds: Annotated[
+        float, Field(gt=0, le=7_200, description="how long a stop may take")
+    ] = 20.0
     allow_local_repositories: Annotated[
         bool, Field(description="development: repositories by path and file://")
     ] = False

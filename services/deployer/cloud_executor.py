@@ -151,6 +151,10 @@ class CloudBuildExecutor(Executor):
         await cloud_builds.forget(self._running.pool, Attempt(build_id, attempt))
 
     @override
+    async def finish(self, seconds_max: float) -> None:
+        """Wait for nothing: none of them lives and dies with this process."""
+
+    @override
     async def stop(self) -> None:
         """Leave them running: they report to whichever deployer is there."""
 

@@ -59,6 +59,10 @@ class Executor(Protocol):
         """Forget an attempt that has ended, once nothing of it works any more."""
         ...
 
+    async def finish(self, seconds_max: float) -> None:
+        """Wait, so long at most, for the runners that live and die with this process."""
+        ...
+
     async def stop(self) -> None:
         """Tell the runners that live and die with this process to stop, and wait for them."""
         ...

@@ -19,6 +19,7 @@ import msgspec
 import psutil
 import structlog
 
+from runtime.clock import monotonic_seconds
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import ExecutorError
 from services.deployer.isolation import Isolation
@@ -37,9 +38,7 @@ from services.deployer.runner.usage import MIB
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import NOT_FOUND, find_terraform
 
-INTERRUPTION_SHARE: Final = 0.6
-"""How much of the time that a stop may take the runners have."""
-
+FINISH_POLL_SECONDS: Final = 1.0
 USERS_MAX: Final = 300
 """How many users builds may run as, from the first one on."""
 
@@ -104,7 +103,7 @@ class LocalExecutor:
             terraform_token=tokens.terraform,
             folder=str(folder),
             uid=uid,
-            interruption_seconds_max=self._settings.drain_seconds * INTERRUPTION_SHARE,
+            interruption_seconds_max=self._settings.interruption_seconds,
             confinement=self._confinement(),
         )
         process_id = _spawn(folder, msgspec.json.encode(order), reservation)
@@ -201,17 +200,32 @@ class LocalExecutor:
             if ended:
                 self._children.discard(process_id)
 
+    async def finish(self, seconds_max: float) -> None:
+        """Wait, so long at most, until no runner is left."""
+        deadline = monotonic_seconds() + seconds_max
+        while (left := len(self._runners())) and monotonic_seconds() < deadline:
+            structlog.get_logger().info("builds.finishing", count=left)
+            await asyncio.sleep(min(FINISH_POLL_SECONDS, deadline - monotonic_seconds()))
+
+    def _runners(self) -> dict[Path, psutil.Process]:
+        return {f: runner for f in self.folders() if (runner := runner_in(f)) is not None}
+
     async def stop(self) -> None:
         """Tell all runners to stop, wait for them, and kill what is left after the bound.
 
-        They stop Terraform gracefully and report, so their builds end as interrupted.
+        They stop Terraform gracefully and report, so their builds end as interrupted. Where builds
+        outlive a stop they are left alone, as after a crash: they report to the next process, and
+        stop by themselves if none comes.
         """
         log = structlog.get_logger()
-        runners = {f: runner for f in self.folders() if (runner := runner_in(f)) is not None}
+        runners = self._runners()
+        if self._settings.builds_outlive_stop:
+            log.info("builds.left_running", count=len(runners))
+            return
         for runner in runners.values():
             log.info("runner.told_to_stop", pid=runner.pid)
             _signal(runner, signal.SIGTERM)
-        bound = self._settings.drain_seconds * INTERRUPTION_SHARE
+        bound = self._settings.interruption_seconds
         await asyncio.to_thread(psutil.wait_procs, list(runners.values()), timeout=bound)
         for folder in runners:
             if folder.is_dir() and (runner_in(folder) is not None or works_in(folder)):

@@ -62,9 +62,9 @@ async def _run_builds(
 ) -> None:
     """Listen to builds, start them, look after them, relay what they print.
 
-    Only where this is cancelled, which is a stop in good order, are the runners told to stop, while
-    there is still somebody for them to report to. What fails here ends the process as a crash does:
-    its runners go on.
+    Only where this is cancelled, which is a stop in good order, are the runners waited for and
+    then told to stop, while there is still somebody for them to report to. What fails here ends
+    the process as a crash does: its runners go on.
     """
     prepare_work_folder(settings.work_dir)
     logs_woken = asyncio.Event()
@@ -82,18 +82,28 @@ async def _run_builds(
         executor, following = await _executor(running, settings, _url(runner, settings))
         scheduler = Scheduler(running, settings, executor, woken)
         reaper = Reaper(running, settings, executor, scheduler, master_key)
+        tending = asyncio.create_task(
+            _together(scheduler.run(), relay_logs(running, logs_woken), reaper.run(), *following)
+        )
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(scheduler.run())
-                group.create_task(relay_logs(running, logs_woken))
-                group.create_task(reaper.run())
-                for task in following:
-                    group.create_task(task)
+            await asyncio.shield(tending)
         except asyncio.CancelledError:
+            # No build is begun any more, and those that run are looked after until they end.
+            if not settings.builds_outlive_stop:
+                await executor.finish(settings.builds_finish_seconds)
             await executor.stop()
             raise
+        finally:
+            tending.cancel()
+            await asyncio.gather(tending, return_exceptions=True)
     finally:
         await runner.cleanup()
+
+
+async def _together(*tasks: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for task in tasks:
+            group.create_task(task)
 
 
 async def _executor(

@@ -3,12 +3,17 @@
 import tempfile
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from runtime.settings import RuntimeSettings
 from services.deployer.terraform import is_address
+
+INTERRUPTION_SHARE: Final = 0.6
+"""How much of the time that a stop may take interrupted runners have."""
+
+INTERRUPTION_SECONDS_MIN: Final = 2.0
 
 
 class DeployerSettings(RuntimeSettings):
@@ -56,6 +61,12 @@ class DeployerSettings(RuntimeSettings):
         int, Field(ge=65_536, le=2**30, description="how much of a build's log is kept")
     ] = 16 * 1024**2
 
+    builds_finish_seconds: Annotated[
+        float, Field(ge=0, le=7_200, description="how long a stop waits for builds to end")
+    ] = 0.0
+    builds_outlive_stop: Annotated[
+        bool, Field(description="builds go on after a stop, for the next process at this port")
+    ] = False
     retention_check_seconds: Annotated[
         float, Field(ge=0.1, le=86_400, description="how often it is looked for what is too old")
     ] = 3_600.0
@@ -110,6 +121,25 @@ class DeployerSettings(RuntimeSettings):
     cloud_build_silence_seconds_max: Annotated[
         float, Field(gt=0, le=3_600, description="it is asked where it notifies nothing so long")
     ] = 60.0
+
+    @property
+    def interruption_seconds(self) -> float:
+        """How long interrupted runners have to stop and report, within what a stop may take."""
+        return (self.drain_seconds - self.builds_finish_seconds) * INTERRUPTION_SHARE
+
+    @model_validator(mode="after")
+    def _a_stop_has_time_to_wait_for_builds(self) -> Self:
+        if self.drain_seconds - self.builds_finish_seconds < INTERRUPTION_SECONDS_MIN:
+            raise ValueError(
+                f"TOLLGATE_DRAIN_SECONDS must be {INTERRUPTION_SECONDS_MIN:g} more than "
+                "TOLLGATE_BUILDS_FINISH_SECONDS at least, to interrupt what has not ended by then"
+            )
+        if self.builds_outlive_stop and self.builds_port == 0:
+            raise ValueError(
+                "TOLLGATE_BUILDS_OUTLIVE_STOP needs a TOLLGATE_BUILDS_PORT that stays the same: "
+                "that is where builds look for the next process"
+            )
+        return self
 
     @model_validator(mode="after")
     def _cloud_build_has_what_it_needs(self) -> Self:

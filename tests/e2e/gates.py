@@ -1,11 +1,24 @@
 """Builds that wait until a test lets them go on, or fail if it says so."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.repositories import GATED, gated_repository
-from tests.support.story import Story, module, sync
+from tests.support.folders import reachable_folder
+from tests.support.story import Story, module, story, sync
+
+
+@contextmanager
+def gated_story(**environment: str) -> Iterator[tuple[Story, Path]]:
+    """Run a system, and give a folder that its builds may read: put gates there."""
+    with reachable_folder() as gates:
+        readable = {"TOLLGATE_BUILD_READABLE_PATHS": json.dumps([str(gates)])}
+        with story(environment=readable | environment) as told:
+            yield told, gates
 
 
 @dataclass

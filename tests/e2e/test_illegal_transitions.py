@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.e2e.gates import Gate, publish_gated
+from tests.e2e.gates import Gate, gated_story, publish_gated
 from tests.e2e.repositories import GATED
-from tests.support.story import Story, deploy, module, story, wait_for
+from tests.support.story import Story, deploy, module, wait_for
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -36,23 +37,21 @@ _NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Story]:
+def gated() -> Iterator[tuple[Story, Path]]:
     """Run a system with one runner, where a build has twenty seconds."""
-    environment = {
-        "TOLLGATE_CONCURRENT_BUILDS_MAX": "1",
-        "TOLLGATE_BUILD_SECONDS_MAX": str(BUILD_SECONDS_MAX),
-    }
-    with story(environment=environment) as told:
+    with gated_story(
+        TOLLGATE_CONCURRENT_BUILDS_MAX="1", TOLLGATE_BUILD_SECONDS_MAX=str(BUILD_SECONDS_MAX)
+    ) as (told, gates):
         publish_gated(told, 1_000)
-        yield told
+        yield told, gates
 
 
 class Life:
     """A deployment that is brought into a status."""
 
-    def __init__(self, told: Story) -> None:
+    def __init__(self, told: Story, gates: Path) -> None:
         self.told = told
-        self.gate = Gate(told.folder / f"gate-{next(_NUMBERS)}")
+        self.gate = Gate(gates / f"gate-{next(_NUMBERS)}")
         made = deploy(told.user, module(told.user, GATED), self.gate.values("one"))
         self.path = f"/api/deployments/{made['id']}"
 
@@ -97,10 +96,11 @@ class Life:
 
 @pytest.mark.parametrize("status", FORBIDDEN)
 def test_what_the_status_forbids_is_refused_with_the_status_and_changes_nothing(
-    told: Story, status: str
+    gated: tuple[Story, Path], status: str
 ) -> None:
-    before = Life(told) if status == "QUEUED" else None
-    life = Life(told)
+    told, gates = gated
+    before = Life(told, gates) if status == "QUEUED" else None
+    life = Life(told, gates)
     try:
         life.comes_to(status)
         shown = life.shown()

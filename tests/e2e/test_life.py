@@ -6,10 +6,10 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from tests.e2e.gates import Gate, publish_gated
+from tests.e2e.gates import Gate, gated_story, publish_gated
 from tests.e2e.invariants import broken
 from tests.e2e.repositories import GATED_PRICE
-from tests.support.story import Story, balance, deploy, story, until_ended, wait_for
+from tests.support.story import Story, balance, deploy, until_ended, wait_for
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -34,9 +34,9 @@ def last(shown: Any) -> tuple[str, str, str]:
 
 
 def test_a_deployment_is_made_updated_destroyed_and_erased_and_costs_once() -> None:
-    with story(environment={"TOLLGATE_RETENTION_CHECK_SECONDS": "0.5"}) as told:
+    with gated_story(TOLLGATE_RETENTION_CHECK_SECONDS="0.5") as (told, gates):
         card = publish_gated(told, CREDITS)
-        gate = Gate(told.folder / "gate")
+        gate = Gate(gates / "gate")
         gate.open()
         path = it_fails_at_first_and_is_retried(told, card, gate)
         it_is_updated(told, path, gate)

@@ -31,6 +31,20 @@ def test_what_is_not_told_is_within_bounds() -> None:
     assert settings().concurrent_builds_max == 4
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"drain_seconds": 20, "builds_finish_seconds": 19}, "TOLLGATE_DRAIN_SECONDS must be 2"),
+        ({"builds_outlive_stop": True, "builds_port": 0}, "needs a TOLLGATE_BUILDS_PORT"),
+    ],
+)
+def test_a_stop_that_could_not_go_as_it_is_told_is_refused(
+    changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        settings(**changed)
+
+
 @pytest.mark.parametrize("of", [(60, 30, 1, 91.1), (1.5, 2, 0.2, 5), (1, 1, 1, 3.001)])
 def test_a_runner_may_stop_before_it_is_declared_lost(of: tuple[float, ...]) -> None:
     assert settings(**bounds(*of)).lost_after_seconds == of[3]
