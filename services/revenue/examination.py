@@ -93,6 +93,10 @@ _DIGESTS: Final = """
     from payee_lines p join facts f on f.stream = 'payee-' || p.payee_id and f.version = p.sequence
     where p.recognized_at >= $1 and p.recognized_at < $2
     order by p.payee_id, p.sequence"""
+_CUT_OFF: Final = """
+    select s.name from streams s
+    left join facts f on f.stream = s.name and f.version = s.version
+    where s.version > 0 and f.hash is distinct from s.last_hash limit 20"""
 _KEPT_TOTALS: Final = "select payee_id, lines, total_minor, remainder from payee_totals"
 _KEPT_SHARES: Final = """
     select payee_id, count(*) as lines, sum(share_minor)::bigint as minor
@@ -109,8 +113,8 @@ async def examine(connection: asyncpg.Connection, period: str) -> Examined:
     """Return what there is to say of a month, from one snapshot."""
     since, until = bounds(period)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        walk = await _walked(connection)
-        payees = await _payees(connection, period, since, until)
+        walk = await walked(connection)
+        payees = await payees_of_month(connection, period, since, until)
         open_before = await connection.fetch(
             "select period from months where closed_at is null and period < $1 order by 1", period
         )
@@ -122,7 +126,7 @@ async def examine(connection: asyncpg.Connection, period: str) -> Examined:
             applied=await _applied(connection, since, until),
             open_before=tuple(row["period"] for row in open_before),
             waiting=waiting,
-            misfits=(*walk.misfits, *await _totals(connection, walk)),
+            misfits=(*walk.misfits, *await unlike_kept(connection, walk)),
             payees=payees,
             verified_facts=walk.facts,
         )
@@ -144,9 +148,10 @@ async def _applied(connection: asyncpg.Connection, since: datetime, until: datet
     return Applied(facts=kept, recognized_minor=recognized, reversed_minor=reversed_)
 
 
-async def _payees(
+async def payees_of_month(
     connection: asyncpg.Connection, period: str, since: datetime, until: datetime
 ) -> tuple[PayeeFigures, ...]:
+    """Return what each payee's lines come to in a month, with what was sealed before it."""
     digests: dict[str, Any] = {}
     async for row in connection.cursor(_DIGESTS, since, until, prefetch=CHUNK_FACTS):
         digest = digests.setdefault(row["payee_id"], sha256())
@@ -162,7 +167,7 @@ async def _payees(
 
 
 @dataclass
-class _Walk:
+class Walk:
     """All facts in the order of their streams: chains, and payees' lines, computed again."""
 
     facts: int = 0
@@ -172,6 +177,14 @@ class _Walk:
     _stream: str = ""
     _version: int = 0
     _hash: bytes = GENESIS_HASH
+    _head: Any = field(default_factory=sha256)
+
+    @property
+    def head(self) -> str:
+        """Return what stands for all of it: the SHA-256 of a line for each stream's end."""
+        head = self._head.copy()
+        head.update(self._end())
+        return str(head.hexdigest())
 
     def take(self, rows: Sequence[asyncpg.Record]) -> None:
         """Take the next facts."""
@@ -192,6 +205,7 @@ class _Walk:
 
     def _chain(self, row: asyncpg.Record) -> None:
         if row["stream"] != self._stream:
+            self._head.update(self._end())
             self._stream, self._version, self._hash = row["stream"], 0, GENESIS_HASH
         names = ("stream", "version", "id", "at", "body", "actor", "correlation_id")
         values = canonical_values(
@@ -208,6 +222,10 @@ class _Walk:
             )
         self._version, self._hash = row["version"], row["hash"]
 
+    def _end(self) -> bytes:
+        end = f"{self._stream} {self._version} {self._hash.hex()}\n"
+        return end.encode() if self._version else b""
+
     def _rounding(self, stream: str, share: PayeeFact) -> None:
         lines, total, remainder = self.payees.get(stream, (0, 0, 0))
         minor, after = money_rules.accrue(
@@ -221,16 +239,21 @@ class _Walk:
         self.payees[stream] = (lines + 1, share.running_total_minor, share.remainder_after)
 
 
-async def _walked(connection: asyncpg.Connection) -> _Walk:
+async def walked(connection: asyncpg.Connection) -> Walk:
     """Walk over all facts, in a thread a chunk at a time, so that the service goes on."""
-    walk = _Walk()
+    walk = Walk()
     cursor = await connection.cursor(_FACTS)
     while rows := await cursor.fetch(CHUNK_FACTS):
         await asyncio.to_thread(walk.take, rows)
+    for row in await connection.fetch(_CUT_OFF):
+        walk.misfit("CHAIN_BROKEN", f"{row['name']} does not end where it should")
+    stored = await connection.fetchval("select coalesce(sum(version), 0)::bigint from streams")
+    if stored != walk.facts:
+        walk.misfit("CHAIN_BROKEN", f"there are {walk.facts} facts, and {stored} were stored")
     return walk
 
 
-async def _totals(connection: asyncpg.Connection, walk: _Walk) -> list[Reason]:
+async def unlike_kept(connection: asyncpg.Connection, walk: Walk) -> list[Reason]:
     """Compare the read models with what their facts came to: by payee, and by user."""
     payees = {
         f"{_PAYEE}{row['payee_id']}": (row["lines"], row["total_minor"], row["remainder"])

@@ -88,14 +88,20 @@ def reasons(examined: Examined, state: MonthState) -> list[Reason]:
     if len(examined.payees) > PAYEES_MAX:
         text = f"{len(examined.payees)} payees are more than {PAYEES_MAX}"
         found.append(Reason("TOO_MANY_PAYEES", text))
-    for payee in examined.payees:
-        if payee.before_minor != payee.paid_minor + payee.opening_minor:
-            text = (
-                f"{payee.payee_id} had earned {payee.before_minor} before the month, and "
-                f"{payee.paid_minor} were payable and {payee.opening_minor} carried forward"
-            )
-            found.append(Reason("BALANCES_DIFFER", text))
-    return found
+    return [*found, *unbalanced(examined.payees)]
+
+
+def unbalanced(payees: Sequence[PayeeFigures]) -> list[Reason]:
+    """Return whose earlier statements are not what they had earned before the month."""
+    return [
+        Reason(
+            "BALANCES_DIFFER",
+            f"{payee.payee_id} had earned {payee.before_minor} before the month, and "
+            f"{payee.paid_minor} were payable and {payee.opening_minor} carried forward",
+        )
+        for payee in payees
+        if payee.before_minor != payee.paid_minor + payee.opening_minor
+    ]
 
 
 def _differences(attested: Applied, applied: Applied) -> list[Reason]:

@@ -14,6 +14,7 @@ from tollgate.commands import (
     revenue,
     secrets,
     state,
+    statement,
     up,
     wait,
 )
@@ -40,6 +41,8 @@ app.add_typer(bus.app, name="bus")
 app.add_typer(ledger.app, name="ledger")
 app.command("replay")(ledger.replay)
 app.command("explain")(revenue.explain)
+app.add_typer(revenue.app, name="revenue")
+app.add_typer(statement.app, name="statement")
 app.add_typer(state.app, name="state")
 app.add_typer(parked.app, name="parked")
 app.command("bench")(bench.bench)

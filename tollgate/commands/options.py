@@ -88,6 +88,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from services.ledger.sealing.places import PlaceError
     from services.ledger.sealing.sealer import SealError
     from services.ledger.stripe_gateway import StripeRefusedError, StripeUnavailableError
+    from services.revenue.bundle import BundleError
     from tollgate.target import NoTargetError
 
     return (
@@ -95,6 +96,6 @@ def _expected() -> tuple[type[Exception], ...]:
         *(DataDirectoryError, DataVersionError, NoIdentityError, NoFreePortError, PortTakenError),
         *(StripeRefusedError, StripeUnavailableError),
         *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
-        *(SealError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
+        *(SealError, BundleError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
     )

@@ -1,4 +1,4 @@
-"""`tollgate explain`: a deployment's revenue, opened down to the events that it follows from."""
+"""`tollgate explain` and `tollgate revenue verify`: what revenue follows from, and that it fits."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
+
+app = typer.Typer(help="True revenue and its shares.", no_args_is_help=True)
 
 Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's id.")]
 
@@ -27,6 +29,27 @@ def explain(deployment: Deployment, data_dir: DataDir = None, *, as_json: AsJson
         for line in _told(found):
             typer.echo(line)
     if not found["agrees"]:
+        raise typer.Exit(1)
+
+
+@app.command("verify")
+def verify(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Check every stored fact of revenue, its sums, and every statement; exit status 1 if not."""
+    from services.revenue.verification import verify as verify_revenue
+    from tollgate.target import service_dsns
+
+    with failures_told():
+        found = asyncio.run(verify_revenue(service_dsns(data_dir, "revenue")["revenue"]))
+    misfits = [{"code": each.code, "message": each.message} for each in found.misfits]
+    if as_json:
+        figures = {"facts": found.facts, "head": found.head, "statements": found.statements}
+        print_json({**figures, "ok": found.ok, "misfits": misfits})
+    elif found.ok:
+        typer.echo(f"{found.facts} facts and {found.statements} statements fit; head {found.head}")
+    else:
+        for misfit in misfits:
+            typer.echo(f"{misfit['code']}: {misfit['message']}")
+    if not found.ok:
         raise typer.Exit(1)
 
 
