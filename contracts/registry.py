@@ -71,6 +71,7 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("revenue", "payee"),
             ("revenue", "statement"),
             ("revenue", "month"),
+            ("revenue", "webhook"),
             ("revenue", "refusal"),
         }
     ),
@@ -100,7 +101,15 @@ REQUESTS: Final[dict[str, tuple[type[Event], ...]]] = {
         gateway_v1.SettlementRefundRequested,
         gateway_v1.LedgerVerificationRequested,
     ),
-    "revenue": (gateway_v1.PeriodCloseRequested,),
+    "revenue": (
+        gateway_v1.PeriodCloseRequested,
+        gateway_v1.WebhookRegistrationRequested,
+        gateway_v1.WebhookChangeRequested,
+        gateway_v1.WebhookRemovalRequested,
+        gateway_v1.WebhookRotationRequested,
+        gateway_v1.WebhookTestRequested,
+        gateway_v1.WebhookResendRequested,
+    ),
     "gateway": (),
 }
 """Service → the requests that it answers. Each request is a stream of its own, so it may choose."""

@@ -171,6 +171,8 @@ class Environment:
                     ),
                     **(stripe if self.fakes_stripe else {}),
                 }
+            case "revenue":
+                return self._sealing_key(service)
             case "gateway":
                 hook = {"TOLLGATE_STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret}
                 return (hook if self.fakes_stripe else {}) | {

@@ -11,7 +11,7 @@ from devkit.data_directory import read_json, write_json
 from runtime.ids import new_secret
 from runtime.sealing import generate_sealing_key
 
-SEALED_FOR: Final = ("catalog", "deployer")
+SEALED_FOR: Final = ("catalog", "deployer", "revenue")
 """Services that values are sealed for, each with a key pair of its own."""
 
 

@@ -29,6 +29,7 @@ from contracts.types import (
     Stars,
     Value,
 )
+from contracts.webhook_rules import WebhookEvents
 
 
 class UserEvent(events.Event):
@@ -335,3 +336,62 @@ class StripeEventReceived(Request):
     event_type: Name
     object_id: ForeignId
     object_type: Name
+
+
+class WebhookRegistrationRequested(Request):
+    """A payee wants to be told at an address of what they earn; the secret is for revenue."""
+
+    fact: ClassVar[str] = "webhook_registration_requested"
+
+    webhook_id: Id
+    url: ShortText
+    event_types: WebhookEvents
+    description: ShortText | None
+    sealed_secret: Ciphertext
+
+
+class WebhookChangeRequested(Request):
+    """The owner wants an endpoint to be another; what is None stays, an empty text goes."""
+
+    fact: ClassVar[str] = "webhook_change_requested"
+
+    webhook_id: Id
+    url: ShortText | None
+    event_types: WebhookEvents | None
+    description: ShortText | None
+    enabled: bool | None
+
+
+class WebhookRemovalRequested(Request):
+    """The owner wants an endpoint removed, with all that waits for it."""
+
+    fact: ClassVar[str] = "webhook_removal_requested"
+
+    webhook_id: Id
+
+
+class WebhookRotationRequested(Request):
+    """The owner wants an endpoint to have this secret; the one before signs along for 24 hours."""
+
+    fact: ClassVar[str] = "webhook_rotation_requested"
+
+    webhook_id: Id
+    sealed_secret: Ciphertext
+
+
+class WebhookTestRequested(Request):
+    """The owner wants an endpoint to be sent a test."""
+
+    fact: ClassVar[str] = "webhook_test_requested"
+
+    webhook_id: Id
+
+
+class WebhookResendRequested(Request):
+    """The owner wants one delivery sent again, or all that were queued at or after an instant."""
+
+    fact: ClassVar[str] = "webhook_resend_requested"
+
+    webhook_id: Id
+    delivery_id: Id | None
+    since: Instant | None

@@ -16,14 +16,17 @@ from contracts.types import (
     LotKind,
     MinorUnits,
     Money,
+    Name,
     Ordinal,
     Period,
     PositiveAmount,
+    Reason,
     ShortText,
     SignedMinorUnits,
     Value,
     WholeNumber,
 )
+from contracts.webhook_rules import WebhookEvents
 
 StatementId = Annotated[str, Field(max_length=72, pattern=r"^[0-9]{4}-[0-9]{2}-[A-Za-z0-9._:-]+$")]
 """A month and a payee: `2026-11-<payee id>`."""
@@ -215,6 +218,113 @@ class PeriodClosed(events.Event):
     verified_facts: Count
     closed_by: Id
     closed_at: Instant
+
+
+class WebhookFact(events.Event):
+    """The base of what happens to an endpoint, in the stream `webhook-<owner id>` of its owner."""
+
+    service: ClassVar[str] = "revenue"
+    kind: ClassVar[str] = "webhook"
+
+    webhook_id: Id
+    owner_id: Id
+
+
+class WebhookEndpoint(WebhookFact):
+    """The base of what tells an endpoint whole."""
+
+    url: ShortText
+    event_types: WebhookEvents
+    description: ShortText | None
+
+
+class WebhookRegistered(WebhookEndpoint):
+    """A payee is told, from now on and at an address, of what they earn."""
+
+    fact: ClassVar[str] = "webhook_registered"
+
+    registered_at: Instant
+
+
+class WebhookChanged(WebhookEndpoint):
+    """An endpoint is now this."""
+
+    fact: ClassVar[str] = "webhook_changed"
+
+    enabled: bool
+    changed_at: Instant
+
+
+class WebhookSecretRotated(WebhookFact):
+    """An endpoint has a new secret; the one before signs along until `both_until`."""
+
+    fact: ClassVar[str] = "webhook_secret_rotated"
+
+    both_until: Instant
+
+
+class WebhookRemoved(WebhookFact):
+    """There is no such endpoint any more, and what waited for it is gone."""
+
+    fact: ClassVar[str] = "webhook_removed"
+
+
+class WebhookEndpointDisabled(WebhookFact):
+    """Nothing is sent to an endpoint until its owner enables it again; what is due waits.
+
+    It said that it is `gone` (410), or was `failing` for days, since `failing_since`.
+    """
+
+    fact: ClassVar[str] = "webhook_endpoint_disabled"
+
+    reason: Literal["gone", "failing"]
+    failing_since: Instant
+    disabled_at: Instant
+
+
+class WebhookDeliveryQueued(WebhookFact):
+    """What the owner asked for will be sent: a test, one delivery again, or all `since` then."""
+
+    fact: ClassVar[str] = "webhook_delivery_queued"
+
+    queued: Literal["test", "again", "since"]
+    delivery_id: Id | None
+    since: Instant | None
+
+
+class WebhookAttempt(WebhookFact):
+    """The base of attempts to deliver something, counted from 1 by `attempt`.
+
+    `event_sequence` is the payee's, of a line of theirs. `answer_status` is the HTTP status, where
+    there was one.
+    """
+
+    delivery_id: Id
+    event_type: Name
+    event_sequence: Ordinal | None
+    attempt: Ordinal
+    answer_status: Annotated[int, Field(ge=100, le=999)] | None
+    duration_ms: Count
+    queued_at: Instant
+    attempted_at: Instant
+
+
+class WebhookDelivered(WebhookAttempt):
+    """An endpoint has taken a delivery."""
+
+    fact: ClassVar[str] = "webhook_delivered"
+
+
+class WebhookAttemptFailed(WebhookAttempt):
+    """An endpoint has not taken a delivery; without a `next_attempt_at` it was the last attempt.
+
+    `error` is one of our own words for what went wrong, and nothing of what the endpoint said.
+    """
+
+    fact: ClassVar[str] = "webhook_attempt_failed"
+
+    error: Reason
+    next_attempt_at: Instant | None
 
 
 class RequestRefused(events.RequestRefused):

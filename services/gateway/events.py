@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from services.gateway.webhook_requests import WebhookRequest
+
 Role = Literal["user", "partner", "agent", "finance", "support", "admin"]
 AwardKind = Literal["award.signup", "award.admin", "award.referral", "award.goodwill"]
 SyncScope = Literal["platform", "partner"]
@@ -337,6 +339,7 @@ RequestFact = (
     | StripeEventTaken
     | VerificationAsked
     | CloseAsked
+    | WebhookRequest
 )
 
 

@@ -24,6 +24,7 @@ from services.gateway.projections.settings import SETTINGS
 from services.gateway.projections.syncs import SYNCS
 from services.gateway.projections.users import USERS
 from services.gateway.projections.wallets import WALLETS
+from services.gateway.projections.webhooks import WEBHOOKS
 from services.gateway.publishing import KINDS
 from services.gateway.settings import GatewaySettings
 from services.gateway.sync_schedule import keep_in_sync
@@ -64,6 +65,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             REVENUE,
             LEDGER,
             MONTHS,
+            WEBHOOKS,
             EVIDENCE,
             REQUESTS,
             ClientEvents(),

@@ -47,6 +47,15 @@ from services.gateway.events import (
     UserRolesChanged,
     VerificationAsked,
 )
+from services.gateway.webhook_requests import (
+    WebhookAsked,
+    WebhookChangeAsked,
+    WebhookRemovalAsked,
+    WebhookRequest,
+    WebhookResendAsked,
+    WebhookRotationAsked,
+    WebhookTestAsked,
+)
 
 
 def publish_user(record: Recorded[UserFact]) -> Sequence[Event]:
@@ -192,6 +201,15 @@ def publish_request(record: Recorded[RequestFact]) -> Sequence[Event]:
             return [_movement(record.fact, head)]
         case CheckoutAsked() | CheckoutCheckAsked() | StripeEventTaken():
             return [_about_checkout(record.fact, head)]
+        case (
+            WebhookAsked()
+            | WebhookChangeAsked()
+            | WebhookRemovalAsked()
+            | WebhookRotationAsked()
+            | WebhookTestAsked()
+            | WebhookResendAsked()
+        ):
+            return [_about_webhook(record.fact, head)]
         case _:
             assert_never(record.fact)
 
@@ -284,6 +302,37 @@ def _about_checkout(
                 object_id=fact.object_id,
                 object_type=fact.object_type,
             )
+        case _:
+            assert_never(fact)
+
+
+def _about_webhook(fact: WebhookRequest, head: dict[str, Any]) -> Event:
+    head = {**head, "webhook_id": fact.webhook_id}
+    match fact:
+        case WebhookAsked():
+            return v1.WebhookRegistrationRequested(
+                **head,
+                url=fact.url,
+                event_types=fact.event_types,
+                description=fact.description,
+                sealed_secret=fact.sealed_secret,
+            )
+        case WebhookChangeAsked():
+            return v1.WebhookChangeRequested(
+                **head,
+                url=fact.url,
+                event_types=fact.event_types,
+                description=fact.description,
+                enabled=fact.enabled,
+            )
+        case WebhookRemovalAsked():
+            return v1.WebhookRemovalRequested(**head)
+        case WebhookRotationAsked():
+            return v1.WebhookRotationRequested(**head, sealed_secret=fact.sealed_secret)
+        case WebhookTestAsked():
+            return v1.WebhookTestRequested(**head)
+        case WebhookResendAsked():
+            return v1.WebhookResendRequested(**head, delivery_id=fact.delivery_id, since=fact.since)
         case _:
             assert_never(fact)
 

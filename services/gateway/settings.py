@@ -24,6 +24,9 @@ class GatewaySettings(RuntimeSettings):
     deployer_sealing_public_key: Annotated[
         str | None, Field(description="the deployer's X25519 public JWK: seals data keys for it")
     ] = None
+    revenue_sealing_public_key: Annotated[
+        str | None, Field(description="revenue's X25519 public JWK: seals webhooks' secrets for it")
+    ] = None
     session_hours: Annotated[
         int, Field(ge=1, le=24 * 90, description="how long a sign-in lasts")
     ] = 24 * 7

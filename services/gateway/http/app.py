@@ -39,6 +39,8 @@ from services.gateway.http import (
     syncs,
     tokens,
     users,
+    webhook_deliveries,
+    webhooks,
 )
 from services.gateway.http.cursors import Cursors
 from services.gateway.http.door import Door
@@ -53,7 +55,8 @@ _NO_METHOD: Final = 405
 RESOURCES: Final = (
     session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
     stripe_hook, quotes, deployments, deployment_changes, refunds, logs, requests, events,
-    revenue, statements, explanations, ledger, openapi, health,
+    revenue, statements, explanations, webhooks, webhook_deliveries,
+    ledger, openapi, health,
 )  # fmt: skip
 
 

@@ -58,6 +58,8 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     from services.gateway.http.modules import shown_module
     from services.gateway.http.statements import shown_month
     from services.gateway.http.syncs import shown_sync
+    from services.gateway.http.webhook_deliveries import WebhookQueued
+    from services.gateway.http.webhooks import shown_webhook
 
     match answer.kind:
         case "deployment":
@@ -78,6 +80,12 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
             return await shown_month(gateway, answer.resource_id)
         case "sync":
             return await shown_sync(gateway, asker, answer.resource_id)
+        case "webhook":
+            return await shown_webhook(gateway, asker, answer.resource_id)
+        case "webhook_removal":
+            return None
+        case "webhook_delivery":
+            return WebhookQueued(delivery_id=answer.resource_id)
         case _:
             raise LookupError(f"no call puts requests of the kind {answer.kind}")
 

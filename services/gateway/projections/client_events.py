@@ -31,6 +31,7 @@ from contracts.revenue.v1 import (
     RevenueReversed,
     ShareAccrued,
     ShareReversed,
+    WebhookEndpointDisabled,
 )
 from runtime.projector import Change
 from runtime.store import Recorded
@@ -157,6 +158,14 @@ def client_events(change: Change) -> Iterator[ClientEvent]:
             yield _line(event)
         case ShareAccrued() | ShareReversed() as event:
             yield _share(change, event)
+        case WebhookEndpointDisabled() as event:
+            data = {
+                "id": event.webhook_id,
+                "status": "DISABLED",
+                "reason": event.reason.upper(),
+                "at": rfc_3339(event.disabled_at),
+            }
+            yield ClientEvent("webhook", data, user_id=event.owner_id)
         case _:
             return
 

@@ -30,7 +30,14 @@ from contracts.ledger.v1 import (
     LedgerVerified,
     SettlementRefunded,
 )
-from contracts.revenue.v1 import PeriodClosed
+from contracts.revenue.v1 import (
+    PeriodClosed,
+    WebhookChanged,
+    WebhookDeliveryQueued,
+    WebhookRegistered,
+    WebhookRemoved,
+    WebhookSecretRotated,
+)
 from runtime.projector import Change
 from runtime.store import Recorded
 from services.gateway.events import (
@@ -51,6 +58,14 @@ from services.gateway.events import (
     VerificationAsked,
 )
 from services.gateway.projections.statements import SqlProjection, Statement, id_in
+from services.gateway.webhook_requests import (
+    WebhookAsked,
+    WebhookChangeAsked,
+    WebhookRemovalAsked,
+    WebhookResendAsked,
+    WebhookRotationAsked,
+    WebhookTestAsked,
+)
 
 _ASKED = """
     insert into requests (request_id, kind, requested_by, resource_id, status, requested_at,
@@ -129,6 +144,14 @@ def _asked(fact: Any) -> str | None:
             return "verification"
         case CloseAsked():
             return "close"
+        case WebhookAsked() | WebhookChangeAsked() | WebhookRotationAsked():
+            return "webhook"
+        case WebhookRemovalAsked():
+            return "webhook_removal"
+        case WebhookTestAsked():
+            return "webhook_delivery"
+        case WebhookResendAsked(delivery_id=delivery_id):
+            return "webhook" if delivery_id is None else "webhook_delivery"
         case _:
             return None
 
@@ -153,6 +176,15 @@ def _resource(fact: Any, request_id: str) -> str:
             return module_id
         case CloseAsked(period=period):
             return period
+        case (
+            WebhookAsked(webhook_id=webhook_id)
+            | WebhookChangeAsked(webhook_id=webhook_id)
+            | WebhookRemovalAsked(webhook_id=webhook_id)
+            | WebhookRotationAsked(webhook_id=webhook_id)
+            | WebhookTestAsked(webhook_id=webhook_id)
+            | WebhookResendAsked(webhook_id=webhook_id)
+        ):
+            return webhook_id
         case _:
             return request_id
 
@@ -178,6 +210,17 @@ def _answer(change: Envelope[Any]) -> tuple[tuple[str, ...], str] | None:
             return ("verification",), request_id
         case PeriodClosed(period=period):
             return ("close",), period
+        case (
+            WebhookRegistered(webhook_id=webhook_id)
+            | WebhookChanged(webhook_id=webhook_id)
+            | WebhookSecretRotated(webhook_id=webhook_id)
+            | WebhookDeliveryQueued(webhook_id=webhook_id, delivery_id=None)
+        ):
+            return ("webhook",), webhook_id
+        case WebhookRemoved(webhook_id=webhook_id):
+            return ("webhook_removal",), webhook_id
+        case WebhookDeliveryQueued(delivery_id=str() as delivery_id):
+            return ("webhook_delivery",), delivery_id
         case SettlementRefunded():
             return ("refund",), change.id
         case SyncFinished(sync_id=sync_id):

@@ -40,6 +40,7 @@ POLL_SECONDS: Final = 0.01
 
 CATALOG_KEY: Final = generate_sealing_key()
 DEPLOYER_KEY: Final = generate_sealing_key()
+REVENUE_KEY: Final = generate_sealing_key()
 
 
 @dataclass
@@ -190,6 +191,7 @@ def settings_for(database: Database, **changes: Any) -> GatewaySettings:
         "master_key": SecretStr(secrets.token_urlsafe(32)),
         "catalog_sealing_public_key": CATALOG_KEY[1],
         "deployer_sealing_public_key": DEPLOYER_KEY[1],
+        "revenue_sealing_public_key": REVENUE_KEY[1],
         "allow_local_repositories": True,
     }
     return GatewaySettings(**{**values, **changes})
