@@ -20,6 +20,7 @@ from tollgate.commands.options import (
     progress_shown,
 )
 from tollgate.commands.reconcile import reconcile
+from tollgate.commands.wallets import wallet
 
 if TYPE_CHECKING:
     from services.ledger.checking.chain import VerifyResult
@@ -189,6 +190,7 @@ def public_key(*, data_dir: DataDir = None) -> None:
 
 
 app.command("reconcile")(reconcile)
+app.command("wallet")(wallet)
 
 
 def replay(
