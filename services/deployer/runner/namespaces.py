@@ -131,11 +131,7 @@ def _enter(room: Room, doors: socket.socket, runner: int) -> None:
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     _bring_loopback_up()
     _hand_out_listeners(doors)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGCHLD))
-    child = os.fork()
-    if child != 0:
-        _stand_outside(child, runner)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    leave_one_outside(runner)
     Path("/proc/self/oom_score_adj").write_text("1000")
     _furnish(room)
     if room.uid is not None:
@@ -165,8 +161,21 @@ def _hand_out_listeners(doors: socket.socket) -> None:
         listener.close()
 
 
+def leave_one_outside(runner: int) -> None:
+    """Return in a child of this process, which itself becomes what waits for that child.
+
+    It interrupts the child once when the runner dies. The kernel would do so itself, but again for
+    each thread that the runner had, and a second interrupt makes Terraform give its state up.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGCHLD))
+    child = os.fork()
+    if child != 0:
+        _stand_outside(child, runner)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _stand_outside(child: int, runner: int) -> Never:
-    """Become what waits for the room's first process, and interrupts it when the runner dies."""
+    """Become what waits for the child, in a program of its own with one thread."""
     try:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
         if os.getppid() != runner:

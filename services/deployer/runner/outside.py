@@ -1,8 +1,9 @@
-"""`python -I -S outside.py CHILD`: stands outside of a room for its first process, see namespaces.
+"""`python -I -S outside.py CHILD`: stands between a runner and what it runs, see namespaces.
 
-It is a program of its own, and knows nothing: what a runner knows is not in its memory. SIGINT,
-which the kernel sends too when the runner dies, is handed on; it ends in the way that the room's
-first process does. Both signals are blocked when it starts, so that none is missed.
+It is a program of its own, and knows nothing: what a runner knows is not in its memory. The first
+SIGINT is handed on, and no other: the kernel sends one for each thread of a runner that dies, and
+to Terraform a second one means to leave without a word. It ends in the way that its child does.
+Both signals are blocked when it starts, so that none is missed.
 """
 
 import os
@@ -12,18 +13,21 @@ import sys
 
 def main() -> int:
     """Wait for the child; return its exit status, or die of the signal that it died of."""
-    child = int(sys.argv[1])
+    child, interrupted = int(sys.argv[1]), False
     while True:
         number = signal.sigwait({signal.SIGINT, signal.SIGCHLD})
         if number == signal.SIGINT:
-            os.kill(child, signal.SIGINT)
+            if not interrupted:
+                os.kill(child, signal.SIGINT)
+            interrupted = True
             continue
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             break
     if not os.WIFSIGNALED(status):
         return os.WEXITSTATUS(status)
-    signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+    if os.WTERMSIG(status) != signal.SIGKILL:
+        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.kill(os.getpid(), os.WTERMSIG(status))
     return 1

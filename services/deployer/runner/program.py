@@ -27,6 +27,7 @@ from services.deployer.runner.namespaces import (
     Room,
     doors_of_a_room,
     enter,
+    leave_one_outside,
     reason_in,
     receive_listeners,
 )
@@ -125,13 +126,15 @@ class Program:
         bounds, runner = self._bounds, os.getpid()
 
         def confine() -> None:
+            leave_one_outside(runner)
+            outside = os.getppid()
             if bounds.uid is not None:
                 os.setgroups([])
                 os.setresgid(bounds.uid, bounds.uid, bounds.uid)
                 os.setresuid(bounds.uid, bounds.uid, bounds.uid)
             # A change of user undoes this, so it comes after that.
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-            if os.getppid() != runner:
+            if os.getppid() != outside:
                 os._exit(1)
             _lower_limits(bounds, all_are_its_own=bounds.uid is not None)
 
@@ -182,7 +185,7 @@ class Program:
                 if rounds > GRACEFUL_ROUNDS_MAX:
                     self.kill()
                 else:
-                    await asyncio.to_thread(_kill_helpers, first, in_a_room=self._room is not None)
+                    await asyncio.to_thread(_kill_helpers, first)
                     self.interrupt()
             await asyncio.sleep(seconds_to_rest(begun_at))
 
@@ -266,9 +269,9 @@ def _lower_limits(bounds: Bounds, *, all_are_its_own: bool) -> None:
         _lower(resource.RLIMIT_NPROC, PROCESSES_MAX)
 
 
-def _kill_helpers(first: int, *, in_a_room: bool) -> None:
-    """Kill what a command has started, and not the command."""
-    for process in descendants(first)[2 if in_a_room else 1 :]:
+def _kill_helpers(outside: int) -> None:
+    """Kill what a command has started: neither the command nor what waits for it outside."""
+    for process in descendants(outside)[2:]:
         with suppress(psutil.Error):
             process.kill()
 
