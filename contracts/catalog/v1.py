@@ -194,7 +194,10 @@ class ModuleReport(Value):
 
 
 class SyncFinished(events.Event):
-    """A sync ended. FAILED means that the repository could not be read; no module changed."""
+    """A sync ended. FAILED means that the repository could not be read; no module changed.
+
+    `passed_over` are directories with Terraform files that are no modules, 200 at most.
+    """
 
     service: ClassVar[str] = "catalog"
     kind: ClassVar[str] = "sync"
@@ -207,6 +210,7 @@ class SyncFinished(events.Event):
     commit: ShortText | None
     error: LongText | None
     modules: tuple[ModuleReport, ...]
+    passed_over: tuple[ShortText, ...] = ()
     started_at: Instant
     finished_at: Instant
 

@@ -147,7 +147,10 @@ class SyncStarted(_Fact, frozen=True, kw_only=True, tag="sync_started"):
 
 
 class SyncFinished(_Fact, frozen=True, kw_only=True, tag="sync_finished"):
-    """A sync ended. FAILED: the repository could not be read, and no module changed."""
+    """A sync ended. FAILED: the repository could not be read, and no module changed.
+
+    `passed_over` are directories with Terraform files that are no modules.
+    """
 
     scope: ScopeKind
     partner_id: str | None
@@ -155,6 +158,7 @@ class SyncFinished(_Fact, frozen=True, kw_only=True, tag="sync_finished"):
     commit: str | None
     error: str | None
     modules: tuple[ModuleReport, ...]
+    passed_over: tuple[str, ...] = ()
     started_at: datetime
 
 

@@ -280,9 +280,16 @@ def _finish(
     commit: str | None,
     error: str | None,
     reports: tuple[ModuleReport, ...],
+    passed_over: tuple[str, ...] = (),
 ) -> None:
     stream = sync_stream(command.sync_id)
-    finish = FinishSync(attempt=command.attempt, commit=commit, error=error, modules=reports)
+    finish = FinishSync(
+        attempt=command.attempt,
+        commit=commit,
+        error=error,
+        modules=reports,
+        passed_over=passed_over,
+    )
     facts = decide_sync(finish, work.state(stream), work.at(stream))
     _append_sync(work, command.sync_id, command.partner_id, facts)
 
@@ -307,7 +314,14 @@ def _conclude(command: ConcludeSync, work: Work) -> None:
         if put.is_new
     ]
     work.append(scope_stream(command.partner_id), listed)
-    _finish(work, command, commit=command.commit, error=None, reports=bounded(reports))
+    _finish(
+        work,
+        command,
+        commit=command.commit,
+        error=None,
+        reports=bounded(reports),
+        passed_over=plan.passed_over,
+    )
 
 
 def _put(work: Work, sync: SyncState, put: Put) -> ModuleReport:

@@ -1,11 +1,18 @@
 """What was read of each repository last, so that a sync of the same commit reads nothing again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from services.catalog.reading_messages import KnownModule
-from services.catalog.sync_plan import FoundModule, ReadModule, RefusedModule, SameModule
+from services.catalog.sync_plan import (
+    FoundModule,
+    NotModule,
+    ReadModule,
+    RefusedModule,
+    SameModule,
+    first_passed_over,
+)
 
 SCOPES_MAX: Final = 500
 REFUSED_MAX: Final = 50
@@ -19,6 +26,7 @@ class _Reading:
     commit: str
     fingerprints: dict[str, str]
     refused: tuple[RefusedModule, ...]
+    passed_over: tuple[NotModule, ...]
 
 
 class LastReadings:
@@ -44,7 +52,7 @@ class LastReadings:
         now = {module.path: module.fingerprint for module in known if module.path not in refused}
         if now != last.fingerprints:
             return None
-        return (*(SameModule(path) for path in sorted(now)), *last.refused)
+        return (*(SameModule(path) for path in sorted(now)), *last.refused, *last.passed_over)
 
     def remember(
         self,
@@ -53,7 +61,7 @@ class LastReadings:
         branch: str | None,
         commit: str,
         *,
-        results: Iterable[ReadModule],
+        results: Sequence[ReadModule],
         known: Sequence[KnownModule],
     ) -> None:
         """Keep what was found at a commit, where these modules were known before."""
@@ -69,8 +77,13 @@ class LastReadings:
                     read[path] = content.fingerprint
                 case RefusedModule():
                     refused.append(result)
+                case NotModule():
+                    continue
         if len(refused) > REFUSED_MAX:
             return
         if len(self._by_scope) >= SCOPES_MAX:
             del self._by_scope[next(iter(self._by_scope))]
-        self._by_scope[scope] = _Reading(repository, branch, commit, read, tuple(refused))
+        passed_over = tuple(map(NotModule, first_passed_over(results)))
+        self._by_scope[scope] = _Reading(
+            repository, branch, commit, read, tuple(refused), passed_over
+        )

@@ -118,6 +118,7 @@ def publish_sync(record: Recorded[SyncFact]) -> Sequence[Event]:
                     commit=fact.commit,
                     error=None if fact.error is None else _cut(fact.error, _LONG_MAX),
                     modules=tuple(_report(report) for report in fact.modules),
+                    passed_over=tuple(_cut(path or ".", _SHORT_MAX) for path in fact.passed_over),
                     started_at=fact.started_at,
                     finished_at=record.at,
                 )

@@ -39,7 +39,7 @@ MODULES_MAX: Final = 1_000
 RESULTS_MAX: Final = 16
 """Results that wait for whoever keeps them; then the processes wait."""
 
-Result = Found | Same | Refused
+Result = Found | Same | Refused | NoModule
 Pipe = TypeVar("Pipe", asyncio.StreamReader, asyncio.StreamWriter)
 
 
@@ -62,7 +62,9 @@ async def read_modules(
     output_directory: Path,
     limits: ReadingLimits,
 ) -> AsyncGenerator[Result, None]:
-    """Yield what every module of the repository is; `RepositoryError` if that cannot be told.
+    """Yield what every directory is that holds Terraform files, or a module.
+
+    Raises `RepositoryError` if that cannot be told.
 
     A directory on which a reading process hangs or dies is refused, and the reading goes on behind
     it, at most `DEATHS_MAX` times. At most `MODULES_MAX` modules are read.
@@ -90,6 +92,8 @@ async def read_modules(
                     running -= 1
                 case Exception() as error:
                     raise error
+                case NoModule() as result:
+                    yield result
                 case Found() | Same() | Refused() as result:
                     modules += 1
                     if modules > MODULES_MAX:
@@ -143,6 +147,7 @@ async def _results(shared: _Shared, request: ReadRequest) -> AsyncGenerator[Resu
                     case NoModule(path=path):
                         done.append(path)
                         reading = None
+                        yield answer
                     case Found() | Same() | Refused():
                         done.append(answer.path)
                         reading = None

@@ -43,7 +43,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
 
 
 class NoModule(msgspec.Struct, frozen=True, kw_only=True, tag="no_module"):
-    """A directory that was looked at closely is no module."""
+    """A directory that holds Terraform files is no module."""
 
     path: str
 

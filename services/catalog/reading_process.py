@@ -33,6 +33,7 @@ from services.catalog.reading_messages import (
     Started,
     Unreadable,
 )
+from services.catalog.terraform_directory import is_terraform
 from services.catalog.terraform_files import raise_if_any, read_terraform
 
 READER_VERSION: Final = 3
@@ -85,6 +86,8 @@ def _read_directory(
         # A file that would have made it a module may be the one that cannot be read.
         if any(problem.file in WANTED_FILES[:1] for problem in problems):
             yield Refused(path=path, problems=tuple(problems))
+        elif any(map(is_terraform, files)):
+            yield NoModule(path=path)
         return
     yield Started(path=path)
     try:

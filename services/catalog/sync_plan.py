@@ -18,6 +18,7 @@ from services.catalog.events import Change, Content, ModuleReport
 REPORT_CHARACTERS_MAX: Final = 1_500_000
 """A report travels in one message."""
 CHANGES_MAX: Final = 200
+PASSED_OVER_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,14 @@ class RefusedModule:
     problems: tuple[Problem, ...]
 
 
-ReadModule = FoundModule | SameModule | RefusedModule
+@dataclass(frozen=True, slots=True)
+class NotModule:
+    """A directory with Terraform files that is no module."""
+
+    path: str
+
+
+ReadModule = FoundModule | SameModule | RefusedModule | NotModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,15 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: modules put or withdrawn (by id), and what the report says of others."""
+    """What is to be done: modules put or withdrawn (by id), and what the report says of others.
+
+    `passed_over` are the first `PASSED_OVER_MAX` directories by path that are no modules.
+    """
 
     puts: tuple[Put, ...]
     withdrawn: tuple[str, ...]
     reports: tuple[ModuleReport, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 def plan_sync(results: Sequence[ReadModule], listed: Sequence[ListedModule]) -> Plan:
@@ -109,7 +121,13 @@ def plan_sync(results: Sequence[ReadModule], listed: Sequence[ListedModule]) -> 
         puts=puts,
         withdrawn=tuple(sorted(module.module_id for module in gone)),
         reports=(*reports, *clashes),
+        passed_over=first_passed_over(results),
     )
+
+
+def first_passed_over(results: Iterable[ReadModule]) -> tuple[str, ...]:
+    """Return the first directories by path that are no modules."""
+    return tuple(sorted(r.path for r in results if isinstance(r, NotModule))[:PASSED_OVER_MAX])
 
 
 def _unchanged(module: ListedModule) -> ModuleReport:

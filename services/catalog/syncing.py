@@ -39,12 +39,13 @@ from services.catalog.last_readings import LastReadings
 from services.catalog.projections.modules import ModuleRow, modules_of_scope
 from services.catalog.projections.syncs import WaitingSync, first_unfinished_syncs
 from services.catalog.reading import ReadingLimits, Result, read_modules
-from services.catalog.reading_messages import Found, KnownModule, Refused, Same
+from services.catalog.reading_messages import Found, KnownModule, NoModule, Refused, Same
 from services.catalog.repository_address import LocalAddress, read_address, read_branch
 from services.catalog.settings import CatalogSettings
 from services.catalog.sync_plan import (
     FoundModule,
     ListedModule,
+    NotModule,
     ReadModule,
     RefusedModule,
     SameModule,
@@ -288,6 +289,8 @@ class _Sync:
                 return SameModule(path)
             case Refused(path=path, problems=problems):
                 return RefusedModule(path, problems)
+            case NoModule(path=path):
+                return NotModule(path)
             case Found() as found:
                 digest = await asyncio.to_thread(_keep, self.store, Path(found.archive_file))
                 content = Content(

@@ -71,6 +71,7 @@ class FinishSync:
     commit: str | None
     error: str | None
     modules: tuple[ModuleReport, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 SyncCommand = QueueSync | StartSync | FinishSync
@@ -85,7 +86,8 @@ def decide_sync(command: SyncCommand, state: SyncState, at: datetime) -> list[Sy
             return _start(state, at, is_first=is_first)
         case FinishSync(attempt=attempt):
             check_attempt(state, attempt)
-            return [_finished(state, at, command.commit, command.error, command.modules)]
+            finished = _finished(state, at, command.commit, command.error, command.modules)
+            return [msgspec.structs.replace(finished, passed_over=command.passed_over)]
         case _:
             assert_never(command)
 

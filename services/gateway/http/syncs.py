@@ -68,7 +68,10 @@ class ModuleReport(Output):
 
 
 class Sync(Output):
-    """A sync; what it found is there once it is no longer running."""
+    """A sync; what it found is there once it is no longer running.
+
+    `passed_over` are directories with Terraform files that are no modules, 200 at most.
+    """
 
     id: str
     scope: Scope
@@ -76,6 +79,7 @@ class Sync(Output):
     commit: str | None
     error: str | None
     modules: list[ModuleReport]
+    passed_over: list[str]
     requested_by: str
     requested_at: datetime
     started_at: datetime | None

@@ -16,12 +16,13 @@ _ASKED = """
     set requested_by = excluded.requested_by, requested_at = excluded.requested_at"""
 _FINISHED = """
     insert into syncs (sync_id, scope, partner_id, requested_by, status, requested_at, started_at,
-                       finished_at, commit_id, error, modules)
-    values ($1, $2, $3, '', $4, $5, $5, $6, $7, $8, $9)
+                       finished_at, commit_id, error, modules, passed_over)
+    values ($1, $2, $3, '', $4, $5, $5, $6, $7, $8, $9, $10)
     on conflict (sync_id) do update
     set status = excluded.status, started_at = excluded.started_at,
         finished_at = excluded.finished_at, commit_id = excluded.commit_id,
-        error = excluded.error, modules = excluded.modules"""
+        error = excluded.error, modules = excluded.modules,
+        passed_over = excluded.passed_over"""
 _REFUSED = """
     update syncs set status = 'FAILED', error = $2, finished_at = $3
     where sync_id = $1 and status = 'RUNNING'"""
@@ -53,6 +54,7 @@ def _statements(change: Change) -> Iterator[Statement]:
                 event.commit,
                 event.error,
                 json.dumps([report.model_dump(mode="json") for report in event.modules]),
+                list(event.passed_over),
             ),
         )
 

@@ -9,8 +9,8 @@ import asyncpg
 from runtime.connection import Connection
 
 _SYNC = """
-    select sync_id as id, scope, status, commit_id as commit, error, modules, requested_by,
-           requested_at, started_at, finished_at
+    select sync_id as id, scope, status, commit_id as commit, error, modules, passed_over,
+           requested_by, requested_at, started_at, finished_at
     from syncs where ($1::text is null or partner_id = $1)"""
 
 

@@ -7,7 +7,7 @@ import pytest
 from runtime.archive import extract
 from services.catalog.git_source import Fetched, GitLimits, RepositoryError, fetch
 from services.catalog.reading import ReadingLimits, Result, read_modules
-from services.catalog.reading_messages import Found, KnownModule, Refused, Same
+from services.catalog.reading_messages import Found, KnownModule, NoModule, Refused, Same
 from services.catalog.repository_address import LocalAddress
 from tests.integration.catalog.git_host import Repository
 from tests.support.tools import program
@@ -39,7 +39,7 @@ async def read(
     known: tuple[KnownModule, ...] = (),
     limits: ReadingLimits = LIMITS,
 ) -> dict[str, Result]:
-    """Return what each of the repository's directories is, by its path."""
+    """Return what each of the repository's directories is that is a module, or means to be."""
     commit = await fetched(repository, folder)
     output = folder / "archives"
     output.mkdir()
@@ -50,7 +50,7 @@ async def read(
         output_directory=output,
         limits=limits,
     )
-    return {result.path: result async for result in results}
+    return {r.path: r async for r in results if not isinstance(r, NoModule)}
 
 
 def yaml(name: str, cost: str = "5") -> str:

@@ -313,7 +313,8 @@ async def _statuses(catalog: Catalog, *sync_ids: str) -> list[str]:
 async def test_a_commit_that_was_read_is_neither_fetched_nor_read_again(
     catalog: Catalog, host: GitHost
 ) -> None:
-    repository = Repository.make(host.root / "modules", {**module("web"), "bad/module.yaml": "{"})
+    files = {**module("web"), "bad/module.yaml": "{", "shared/main.tf": MAIN}
+    repository = Repository.make(host.root / "modules", files)
     url = host.url("modules/.git")
     first = await catalog.sync(url)
     fetches = host.fetches
@@ -322,9 +323,27 @@ async def test_a_commit_that_was_read_is_neither_fetched_nor_read_again(
     assert fetches > 0
     assert outcomes(second) == {"web": ("UNCHANGED", 1), "bad": ("REFUSED", None)}
     assert second["commit"] == first["commit"]
+    assert second["passed_over"] == first["passed_over"] == ["shared"]
     refused = [each["problems"] for each in first["modules"] if each["outcome"] == "REFUSED"]
     assert [e["problems"] for e in second["modules"] if e["outcome"] == "REFUSED"] == refused
 
     repository.commit({"bad": None})
     assert outcomes(await catalog.sync(url)) == {"web": ("UNCHANGED", 1)}
     assert host.fetches > fetches
+
+
+async def test_a_directory_with_terraform_files_that_is_no_module_is_said_to_be_none(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    files = {
+        "docs/a.md": "x",
+        "main.tf": MAIN,
+        "shared/main.tf.json": "{}",
+        "mentions/main.tf": '# variable "credit_cost"\n',
+        "broken/main.tf": "{",
+        **module("web"),
+        "web/inner/main.tf": MAIN,
+    }
+    report = await catalog.sync(str(Repository.make(tmp_path / "r", files).path))
+    assert outcomes(report) == {"web": ("PUBLISHED", 1)}
+    assert report["passed_over"] == [".", "broken", "mentions", "shared", "web/inner"]

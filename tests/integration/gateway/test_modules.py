@@ -133,6 +133,7 @@ async def test_a_sync_runs_until_the_catalogue_says_how_it_went(api: Api) -> Non
                     problems=(FileProblem(file="module.yaml", line=3, message="no price"),),
                 ),
             ),
+            passed_over=("shared",),
             started_at=NOON,
             finished_at=NOON,
         ),
@@ -145,6 +146,7 @@ async def test_a_sync_runs_until_the_catalogue_says_how_it_went(api: Api) -> Non
     assert (request.data.repository_url, request.data.branch) == ("/srv/modules", "main")
     assert open_sealed(request.data.sealed_token or "", CATALOG_KEY[0]) == b"hush-hush"
     assert (done["status"], done["commit"]) == ("DONE", "c0ffee")
+    assert done["passed_over"] == ["shared"]
     assert done["modules"] == [
         {
             "path": "website",

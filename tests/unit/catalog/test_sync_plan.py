@@ -3,6 +3,7 @@ from services.catalog.events import Change, Content, ModuleReport
 from services.catalog.sync_plan import (
     FoundModule,
     ListedModule,
+    NotModule,
     Plan,
     ReadModule,
     RefusedModule,
@@ -118,6 +119,11 @@ def test_two_modules_may_trade_places() -> None:
     )
     assert {put.found.path: put.module_id for put in result.puts} == {"a": "id-web", "b": "id-api"}
     assert result.withdrawn == ()
+
+
+def test_directories_that_are_no_modules_are_named_as_far_as_there_is_room() -> None:
+    plan = plan_sync([NotModule(f"d{number:03}") for number in reversed(range(300))], [])
+    assert plan.passed_over == tuple(f"d{number:03}" for number in range(200))
 
 
 def test_a_report_is_by_path_and_fits_into_one_message() -> None:
