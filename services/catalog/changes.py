@@ -31,7 +31,7 @@ def changes_of(before: Content, after: Content) -> tuple[Change, ...]:
     declared = changes_between(before.definition, after.definition)
     if not texts and not declared:
         # Any other change is in a file, too; only when there is none this is worth saying.
-        texts = [_compatible("its files changed")]
+        texts = [_compatible("its files changed, or those it uses")]
     return (
         *(Change(variable=None, change=text, breaking=breaking) for text, breaking in texts),
         *declared,

@@ -212,7 +212,7 @@ class TestModules:
     @pytest.mark.parametrize(
         ("fields", "change"),
         [
-            ({"archive_digest": "sha256:" + "1" * 64}, "its files changed"),
+            ({"archive_digest": "sha256:" + "1" * 64}, "its files changed, or those it uses"),
             ({"path": "modules/web"}, "was moved"),
             ({"repository": "https://git.example.com/elsewhere"}, "was moved"),
             ({"archive_folder": "web"}, "was moved"),
