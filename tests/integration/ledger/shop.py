@@ -108,10 +108,7 @@ class Shop:
         return list(reversed(listed.data))
 
     async def hear(self, *, copies: int = 1, reverse: bool = False) -> None:
-        """Have the webhooks that came since the last time told, and wait until all is done.
-
-        Copies have ids of their own: the gateway takes each id only once.
-        """
+        """Have the webhooks that came since the last time told, and wait until all is done."""
         events = (await self.events())[self.told :]
         self.told += len(events)
         for event in reversed(events) if reverse else events:
@@ -132,21 +129,21 @@ class Shop:
         return found
 
     async def tell_event(self, event: stripe.Event) -> None:
-        """Have one webhook told."""
-        event_id = f"evt_{new_id()}"
+        """Have one webhook told: as the gateway does, but that it takes each only once."""
+        request_id = f"evt_{new_id()}"
         now = self.clock.now()
         about = event.data.object
         told = gateway.StripeEventReceived(
-            request_id=event_id,
+            request_id=request_id,
             requested_by="stripe",
             requested_at=now,
             expires_at=now + timedelta(days=1),
-            event_id=event_id,
+            event_id=event.id,
             event_type=event.type,
             object_id=about["id"],
             object_type=about["object"],
         )
-        await self.ledger.tell((f"request-{event_id}", told))
+        await self.ledger.tell((f"request-{request_id}", told))
 
     async def checkout(self, checkout_id: str) -> dict[str, Any]:
         """Return the row of a checkout."""
