@@ -18,6 +18,7 @@ from contracts.deployer.v1 import DeploymentErased, DeploymentQueued, Deployment
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement, told
 
+_PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _WORD: Final = re.compile(r"(?<![^\W_])[^\W_]{3,40}(?![^\W_])")
 _PUBLISHED = """
     insert into modules (module_id, source, partner_id, version, name, title, description,
@@ -125,8 +126,12 @@ def _published(event: ModulePublished) -> Iterator[Statement]:
 
 
 def search_text(definition: Definition) -> str:
-    """Return what a module is found by: name, title, description and tags."""
-    words = (definition.name, definition.title, definition.description, *definition.tags)
+    """Return what a module is found by: name, title, description and tags.
+
+    Of a name such as `App_CloudRun2` the words in it, too: app, cloud, run.
+    """
+    parts = _PART.findall(definition.name)
+    words = (definition.name, definition.title, *parts, definition.description, *definition.tags)
     return " ".join(words).lower()
 
 
