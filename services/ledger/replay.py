@@ -42,7 +42,8 @@ class ReplayResult:
 
     `compared` names the services whose read models were compared. The replay is `ok` where the
     chain fits, every fact would be decided again, the engines agree, and nothing differs from the
-    read models. Only the exact engine checks the chain.
+    read models. Only the exact engine checks the chain. With `since`, a replay as of an earlier
+    instant, what is written are the changes from that one on, and both must be `ok`.
     """
 
     as_of: datetime | None
@@ -53,11 +54,13 @@ class ReplayResult:
     chain: VerifyResult | None
     compared: tuple[str, ...]
     differences: Differences
+    since: "ReplayResult | None" = None
 
     @property
     def ok(self) -> bool:
         """Whether everything agrees."""
-        return (self.chain is None or self.chain.ok) and self.differences.count == 0
+        fits = (self.chain is None or self.chain.ok) and self.differences.count == 0
+        return fits and (self.since is None or self.since.ok)
 
 
 async def verify(dsn: str, *, progress: Progress | None = None) -> VerifyResult:

@@ -8,6 +8,8 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from services.ledger.checking.totals import Group, GroupBy
@@ -76,6 +78,8 @@ def summary(result: ReplayResult) -> str:
     hidden = result.differences.count - DIFFERENCES_SHOWN
     if hidden > 0:
         lines.append(f"and {hidden} more differences")
+    if result.since is not None and not result.since.ok:
+        lines.append("the replay of the earlier instant does not fit")
     names = " and ".join(result.compared)
     lines.append(f"agrees with {names}" if result.ok else f"does not agree with {names}")
     return "\n".join(lines)
@@ -92,8 +96,32 @@ def columns(result: ReplayResult) -> tuple[str, ...]:
 def rows(result: ReplayResult) -> list[tuple[Any, ...]]:
     """Return a row for each group, by name, the one without a name last.
 
-    Where other shares were asked about: one for each payee, first who would gain most.
+    Where other shares were asked about: one for each payee, first who would gain most. With an
+    earlier replay: by how much each row changed since, without those that did not.
     """
+    if result.since is None:
+        return _rows(result)
+    texts = _texts(result)
+    before = {row[:texts]: row[texts:] for row in _rows(result.since)}
+    after = {row[:texts]: row[texts:] for row in _rows(result)}
+    nothing = (0,) * (len(columns(result)) - texts)
+    changed = (
+        (*key, *_less(after.get(key, nothing), before.get(key, nothing)))
+        for key in dict.fromkeys((*after, *before))
+    )
+    return [row for row in changed if any(row[texts:])]
+
+
+def _texts(result: ReplayResult) -> int:
+    """Return how many columns, the first ones, say what a row stands for."""
+    return 1 if result.what_if is None else 2
+
+
+def _less(after: Sequence[int], before: Sequence[int]) -> tuple[int, ...]:
+    return tuple(now - then for now, then in zip(after, before, strict=True))
+
+
+def _rows(result: ReplayResult) -> list[tuple[Any, ...]]:
     if result.what_if is not None:
         return list(result.what_if.rows())
     groups = sorted(result.totals.groups.items(), key=lambda item: (item[0] is None, item[0] or ""))
@@ -126,6 +154,14 @@ def _table(result: ReplayResult) -> bytes:
 
 
 def _total(result: ReplayResult) -> tuple[Any, ...]:
+    if result.since is None:
+        return _total_of(result)
+    texts = _texts(result)
+    after, before = _total_of(result), _total_of(result.since)
+    return (*after[:texts], *_less(after[texts:], before[texts:]))
+
+
+def _total_of(result: ReplayResult) -> tuple[Any, ...]:
     if result.what_if is None:
         return _row(result.totals.group_by, TOTAL, result.totals.total)
     figures = list(zip(*(row[2:] for row in result.what_if.rows()), strict=True)) or [()] * 4
@@ -161,7 +197,8 @@ def _json(result: ReplayResult) -> bytes:
     group_names = (*(_BALANCE if result.totals.group_by == "user" else ()), *_SPENDING)
     bad = result.chain and result.chain.first_bad
     document = {
-        "as_of": result.as_of and result.as_of.isoformat().replace("+00:00", "Z"),
+        "as_of": result.as_of and _instant(result.as_of),
+        "since": result.since and result.since.as_of and _instant(result.since.as_of),
         "engine": result.engine,
         "group_by": result.totals.group_by,
         "events": result.events,
@@ -172,16 +209,14 @@ def _json(result: ReplayResult) -> bytes:
         "ok": result.ok,
         "difference_count": result.differences.count,
         "differences": [vars(difference) for difference in result.differences.kept],
-        "total": dict(
-            zip(
-                group_names,
-                _row(result.totals.group_by, None, result.totals.total)[1:],
-                strict=True,
-            )
-        ),
+        "total": dict(zip(group_names, _total(replace(result, what_if=None))[1:], strict=True)),
         "rows": [dict(zip(names, row, strict=True)) for row in rows(result)],
     }
     return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _parquet(result: ReplayResult) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -198,6 +198,13 @@ def replay(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="An instant (RFC 3339); what happened up to it.")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="An earlier instant: rows are by how much each one changed from then on.",
+        ),
+    ] = None,
     group_by: Annotated[GroupBy, typer.Option("--group-by", help="What a row stands for.")] = (
         "user"
     ),
@@ -232,13 +239,19 @@ def replay(
     from services.ledger.replay_formats import render, summary
 
     instant = None if as_of is None else instant_of(as_of)
+    earlier = None if since is None else instant_of(since)
+    if earlier is not None and instant is not None and earlier > instant:
+        raise typer.BadParameter("--since is after --as-of")
     shares = None if what_if is None else _shares(what_if)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is not for a terminal: name a file with --output")
     with failures_told(), progress_shown("replaying") as progress:
-        result = _replay(
-            data_dir, progress, as_of=instant, group_by=group_by, engine=engine, shares=shares
+        asked = partial(
+            _replay, data_dir, progress, group_by=group_by, engine=engine, shares=shares
         )
+        result = asked(as_of=instant)
+        if earlier is not None:
+            result = replace(result, since=asked(as_of=earlier))
         _write(render(result, form), output)
     typer.echo(summary(result), err=True)
     if not result.ok:
