@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import asyncpg
 
-from benchmarks.customers import Customer, Shop, quantile, shop
+from benchmarks.customers import Customer, RefusedError, Shop, quantile, shop
 from benchmarks.ready import reachable
 from benchmarks.running import NotMeasuredError, system
 from benchmarks.servers import Servers, servers
@@ -53,11 +53,11 @@ def measure(status: Status) -> Row:
             system(place / "data", environment=_ENVIRONMENT) as up,
         ):
 
-            async def ask() -> list[float]:
+            async def ask() -> tuple[list[float], int]:
                 async with shop(up, place, customers=CUSTOMERS) as opened:
                     return await _posts(opened)
 
-            took = asyncio.run(ask())
+            took, late = asyncio.run(ask())
         with status("deployments: the floor"), servers(place / "floor") as bare:
             floor = asyncio.run(_floor(bare))
     p50, p99 = quantile(took, 0.5), quantile(took, 0.99)
@@ -66,24 +66,31 @@ def measure(status: Status) -> Row:
         name="deployments",
         what=f"`POST /api/deployments` → `QUEUED` at {RATE} requests/s",
         reach=f"p99 ≤ {REACH_MS:g} ms, ≤ {FLOOR_REACH:g} × the floor of its hops",
-        measured=f"p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+        measured=f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+        + (f", {late} of {len(took)} not within 5 s" if late else ""),
         reference=f"{p50 / floor_p50:.1f} × and {p99 / floor_p99:.1f} × {HOPS + 1} commits and "
         f"{HOPS} messages: p50 {floor_p50:.1f} ms, p99 {floor_p99:.1f} ms",
-        reached=p99 <= REACH_MS and p99 <= FLOOR_REACH * floor_p99,
+        reached=not late and p99 <= REACH_MS and p99 <= FLOOR_REACH * floor_p99,
     )
 
 
-async def _posts(opened: Shop) -> list[float]:
+async def _posts(opened: Shop) -> tuple[list[float], int]:
+    """Return how long each call took, and how many were not answered with `QUEUED`."""
     # The one that holds the only runner.
     await opened.deploys(opened.customers[0])
+    late = 0
 
     async def post(number: int) -> None:
-        told = await opened.deploys(opened.customers[number % CUSTOMERS])
-        if told.get("status") != "QUEUED":
-            raise NotMeasuredError(f"not answered with QUEUED: {told}")
+        nonlocal late
+        try:
+            told = await opened.deploys(opened.customers[number % CUSTOMERS])
+        except RefusedError:
+            told = {}
+        late += told.get("status") != "QUEUED"
 
     await at_rate(post, rate=RATE, count=RATE * WARM_UP_SECONDS)
-    return await at_rate(post, rate=RATE, count=RATE * SECONDS)
+    late = 0
+    return await at_rate(post, rate=RATE, count=RATE * SECONDS), late
 
 
 async def at_rate(

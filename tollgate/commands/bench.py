@@ -54,6 +54,7 @@ def _measures() -> dict[str, "Measure"]:
     try:
         from benchmarks import (
             catalog_sync,
+            deployments,
             idle_memory,
             ledger_decisions,
             ledger_replay,
@@ -70,6 +71,8 @@ def _measures() -> dict[str, "Measure"]:
         "ledger-decisions": ledger_decisions.measure,
         "columnar-replay": ledger_replay.measure_columnar,
         "exact-replay": ledger_replay.measure_exact,
+        "deployments": deployments.measure,
+        "live-status": deployments.measure_live,
         "modules": modules.measure,
         "catalog-sync": catalog_sync.measure,
         "revenue-pages": revenue_reports.measure_pages,
