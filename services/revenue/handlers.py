@@ -4,15 +4,24 @@ from contracts.envelope import Envelope
 from contracts.gateway.v1 import PeriodCloseRequested
 from runtime.work import Message, Needs, Work
 from services.revenue import closing, decider, months, shares, subscribers
+from services.revenue.webhooks.handlers import WebhookHandlers
 
 
 class RevenueHandlers:
-    """Follows the ledger's wallets; only what becomes of settlements and disputes matters."""
+    """Follows the ledger's wallets; only what becomes of settlements and disputes matters.
+
+    What concerns webhooks has handlers of its own.
+    """
+
+    def __init__(self, webhooks: WebhookHandlers) -> None:
+        self._webhooks = webhooks
 
     def needs(self, message: Message) -> Needs:
         """Return the deployment's stream, and that of everybody who may be due a share."""
         if isinstance(message, closing.CloseMonth):
             return closing.needs_of_close(message)
+        if self._webhooks.stream(message) is not None:
+            return self._webhooks.needs(message)
         if not isinstance(message, Envelope):
             return Needs()
         if subscribers.attests(message):
@@ -29,6 +38,7 @@ class RevenueHandlers:
         """Recognise or reverse what the ledger says, and accrue or take back the shares of it."""
         if isinstance(message, closing.CloseMonth):
             closing.close(message, work)
+        self._webhooks.handle(message, work)
         if not isinstance(message, Envelope):
             return
         if isinstance(message.data, PeriodCloseRequested):

@@ -10,15 +10,19 @@ from services.revenue.projections.payee_lines import PayeeLines
 from services.revenue.projections.revenue_lines import RevenueLines
 from services.revenue.publishing import DISPUTE, MONTH, PAYEE, REVENUE, STATEMENT
 from services.revenue.settings import RevenueSettings
+from services.revenue.webhooks.handlers import WebhookHandlers
+from services.revenue.webhooks.publishing import WEBHOOK
+from services.revenue.webhooks.queue import WebhookQueue
+from services.revenue.webhooks.sender import send_webhooks
 
 
-def build(settings: RevenueSettings) -> Service:  # noqa: ARG001 - every service is built alike
+def build(settings: RevenueSettings) -> Service:
     """Return the service, composed."""
     return Service(
         name="revenue",
-        kinds=(REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT),
-        handlers=RevenueHandlers(),
-        projections=(RevenueLines(), PayeeLines(), Disputes(), Months()),
+        kinds=(REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT, WEBHOOK),
+        handlers=RevenueHandlers(WebhookHandlers(settings)),
+        projections=(RevenueLines(), PayeeLines(), Disputes(), Months(), WebhookQueue()),
         refused=RequestRefused,
-        tasks=(close_on_request,),
+        tasks=(close_on_request, send_webhooks),
     )

@@ -19,6 +19,7 @@ from services.gateway.events import (
     CancelAsked,
     CheckoutAsked,
     CheckoutCheckAsked,
+    CloseAsked,
     CreditBundle,
     DeploymentAsked,
     DestroyAsked,
@@ -47,6 +48,14 @@ from services.gateway.events import (
     VerificationAsked,
 )
 from services.gateway.publishing import KINDS
+from services.gateway.webhook_requests import (
+    WebhookAsked,
+    WebhookChangeAsked,
+    WebhookRemovalAsked,
+    WebhookResendAsked,
+    WebhookRotationAsked,
+    WebhookTestAsked,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PUBLISH = {kind.name: kind.publish for kind in KINDS}
@@ -131,6 +140,27 @@ REQUESTS: list[Any] = [
         object_id="ch_1",
         object_type="charge",
     ),
+    CloseAsked(expires_at=NOON, period="2026-10"),
+    WebhookAsked(
+        expires_at=NOON,
+        webhook_id="w-1",
+        url="https://hooks.partner.dev/",
+        event_types=("revenue.share_accrued",),
+        description=None,
+        sealed_secret=SEALED,
+    ),
+    WebhookChangeAsked(
+        expires_at=NOON,
+        webhook_id="w-1",
+        url=None,
+        event_types=None,
+        description="",
+        enabled=True,
+    ),
+    WebhookRemovalAsked(expires_at=NOON, webhook_id="w-1"),
+    WebhookRotationAsked(expires_at=NOON, webhook_id="w-1", sealed_secret=SEALED),
+    WebhookTestAsked(expires_at=NOON, webhook_id="w-1"),
+    WebhookResendAsked(expires_at=NOON, webhook_id="w-1", delivery_id=None, since=NOON),
 ]
 SETTINGS: list[Any] = [
     SettingsChanged(
