@@ -38,6 +38,11 @@ def reconcile(
     follow: Annotated[
         bool, typer.Option("--follow", help="Have the running ledger look again at what differs.")
     ] = False,
+    accept: Annotated[
+        str | None,
+        typer.Option("--accept", help="An object's id: what differs of it may stay, for --note."),
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="Why it may.")] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,12 +53,17 @@ def reconcile(
     from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
+    if (accept is None) != (not note.strip()):
+        raise typer.BadParameter("--accept needs a --note, and a --note is for --accept")
     with failures_told(status=2), progress_shown("comparing") as progress:
         last = system_clock.now() if until is None else instant_of(until)
         first = last - RECONCILED if since is None else instant_of(since)
         use_service("ledger", data_dir)
         settings = LedgerToolSettings()
-        found = asyncio.run(_reconcile(settings, first, last, progress, follow=follow))
+        accepted = None if accept is None else (accept, note)
+        found = asyncio.run(
+            _reconcile(settings, (first, last), progress, follow=follow, accepted=accepted)
+        )
     if as_json:
         print_json(
             {"since": first.isoformat(), "until": last.isoformat(), "ok": found.ok, **asdict(found)}
@@ -66,11 +76,11 @@ def reconcile(
 
 async def _reconcile(
     settings: "LedgerToolSettings",
-    since: datetime,
-    until: datetime,
+    between: tuple[datetime, datetime],
     progress: Callable[[int, int], None] | None,
     *,
     follow: bool,
+    accepted: tuple[str, str] | None,
 ) -> "Reconciled":
     import asyncpg
 
@@ -86,9 +96,12 @@ async def _reconcile(
     connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value())
     try:
         reconciling = Reconciling(connection, stripe)
-        found = await reconciling.reconcile(since, until, progress=progress)
+        found = await reconciling.reconcile(*between, progress=progress)
+        now = system_clock.now()
+        if accepted is not None:
+            object_id, note = accepted
+            await reconciling.accept(found, object_id, note=note, at=now)
         if follow:
-            now = system_clock.now()
             await reconciling.have_followed(found, correlation_id=new_id(), at=now)
         return found
     finally:
@@ -109,4 +122,6 @@ def _print_reconciled(found: "Reconciled") -> None:
         )
     compared = f"{found.sessions} sessions compared, {found.foreign} others are not ours"
     listed = f"{len(found.differences)} differences, {len(found.set_aside)} set aside"
+    if found.accepted:
+        listed += f", {len(found.accepted)} accepted"
     typer.echo(f"{compared}, {found.jobs} jobs wait: {listed}")

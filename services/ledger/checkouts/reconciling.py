@@ -2,7 +2,8 @@
 
 Both sides move on while they are read. So whatever differs is read once more, Stripe first, and
 counts only if it still does. Nothing is changed, unless it is asked to have the differing
-checkouts looked at again: then there is a job for each, as of a webhook.
+checkouts looked at again: then there is a job for each, as of a webhook. What a person has seen to
+and cannot be changed is accepted, with a reason, and no longer counts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from runtime.connection import Connection
+from runtime.refusal import Refusal
 from services.ledger.checkouts.comparing import (
     Book,
     Difference,
@@ -52,15 +54,38 @@ class SetAside:
     times: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A difference that stays, as somebody has said; `note` is why it may."""
+
+    object_id: str
+    code: str
+    note: str
+    at: datetime
+
+
 @dataclass(kw_only=True)
 class Reconciled:
-    """What was compared, and what came of it; `jobs` is how much is still to be done meanwhile."""
+    """What was compared, and what came of it; `jobs` is how much is still to be done meanwhile.
+
+    What was accepted is not among the differences, nor among what was set aside.
+    """
 
     sessions: int = 0
     foreign: int = 0
     jobs: int = 0
     differences: list[Difference] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
+
+    def accept(self, every: Sequence[Accepted]) -> None:
+        """Take what was accepted off both lists."""
+        known = {(each.object_id, each.code): each for each in every}
+        listed: list[Difference | SetAside] = [*self.differences, *self.set_aside]
+        met = {(each.object_id, each.code) for each in listed} & known.keys()
+        self.accepted += [known[each] for each in sorted(met)]
+        self.differences = [e for e in self.differences if (e.object_id, e.code) not in met]
+        self.set_aside = [e for e in self.set_aside if (e.object_id, e.code) not in met]
 
     @property
     def ok(self) -> bool:
@@ -107,8 +132,25 @@ class Reconciling:
         for session_id in sorted(suspects):
             found.differences += await self._look_again(session_id)
         found.set_aside = await self._set_aside()
+        found.accept(await self._accepted())
         found.jobs = await self.connection.fetchval("select count(*) from stripe_jobs")
         return found
+
+    async def accept(self, found: Reconciled, object_id: str, *, note: str, at: datetime) -> None:
+        """Write down that what was found to differ of an object may stay so, and why.
+
+        Refuses, as `NOTHING_DIFFERS`, an object of which nothing does.
+        """
+        listed: list[Difference | SetAside] = [*found.differences, *found.set_aside]
+        codes = {each.code for each in listed if each.object_id == object_id}
+        if not codes:
+            raise Refusal("NOTHING_DIFFERS", f"nothing is listed of {object_id}")
+        every = [Accepted(object_id=object_id, code=code, note=note, at=at) for code in codes]
+        await self.connection.executemany(
+            "insert into accepted_differences (object_id, code, note, at) values ($1, $2, $3, $4)",
+            [(each.object_id, each.code, each.note, each.at) for each in every],
+        )
+        found.accept(every)
 
     async def have_followed(self, found: Reconciled, *, correlation_id: str, at: datetime) -> int:
         """Have the running ledger look again at whatever differs; return at how many sessions."""
@@ -175,6 +217,13 @@ class Reconciling:
             )
             for lot, row in zip(lots, rows, strict=True)
         ]
+
+    async def _accepted(self) -> list[Accepted]:
+        rows = await self.connection.fetch(
+            "select object_id, code, note, at from accepted_differences order by at limit $1",
+            LIST_MAX,
+        )
+        return [Accepted(**dict(row)) for row in rows]
 
     async def _set_aside(self) -> list[SetAside]:
         rows = await self.connection.fetch(

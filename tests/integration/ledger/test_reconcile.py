@@ -248,6 +248,9 @@ async def test_an_operator_learns_by_exit_status_and_json(shop: Shop, database: 
     assert (agreeing.returncode, agreeing.stderr) == (0, "")
     assert "0 differences, 0 set aside" in agreeing.stdout
 
+    nothing = await asyncio.to_thread(operator, "--accept", "re_1", "--note", "no")
+    assert nothing.returncode == 2
+    assert "NOTHING_DIFFERS" in nothing.stderr
     refund_id = await shop.refund(checkout_id, 100)
     differing = await asyncio.to_thread(operator, "--json")
     assert differing.returncode == 1
@@ -255,6 +258,14 @@ async def test_an_operator_learns_by_exit_status_and_json(shop: Shop, database: 
     [difference] = told["differences"]
     assert (told["ok"], difference["code"]) == (False, "REFUND_NOT_BOOKED")
     assert (difference["object_id"], difference["checkout_id"]) == (refund_id, checkout_id)
+
+    without_reason = await asyncio.to_thread(operator, "--accept", refund_id)
+    assert without_reason.returncode == 2
+    accepting = await asyncio.to_thread(operator, "--accept", refund_id, "--note", "seen to")
+    assert (accepting.returncode, accepting.stderr) == (0, "")
+    agreeing = await asyncio.to_thread(operator)
+    assert "0 differences, 0 set aside, 1 accepted" in agreeing.stdout
+    assert agreeing.returncode == 0
 
     wrong = await asyncio.to_thread(operator, TOLLGATE_STRIPE_API_KEY="sk_test_of-nobody")
     assert wrong.returncode == 2
