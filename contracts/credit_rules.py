@@ -4,8 +4,7 @@ The ledger applies it to a wallet under its lock. A quote applies it to what the
 the wallet, and binds nobody. Whole credits only.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Gate = Literal["STANDARD", "PREMIUM", "OWN_MODULE", "CREDITS_OFF"]
 """Which rule a deployment went through; the last two let it pass for nothing."""
@@ -13,8 +12,7 @@ Gate = Literal["STANDARD", "PREMIUM", "OWN_MODULE", "CREDITS_OFF"]
 Shortage = Literal["INSUFFICIENT_TOTAL_CREDITS", "INSUFFICIENT_PURCHASED_CREDITS"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a deployment costs, and of which credits; or what is short, and how much there is.
 
     With a `shortage` both parts are 0, and `available` is the figure that was too small: all

@@ -30,16 +30,16 @@ def evolve(  # noqa: PLR0911 - one return for each fact
 ) -> Wallet:
     """Return the wallet after the fact."""
     match fact:
-        case CreditsAwarded(lot=lot):
-            return _with_lot(wallet, fact, lot, wallet.currency)
-        case CreditsPurchased(lot=lot):
-            return _with_lot(wallet, fact, lot, wallet.currency or lot.currency)
         case HoldPlaced(hold=hold):
             return _place(wallet, fact, hold)
         case HoldSettled(hold=hold):
             return _settle(wallet, fact, hold)
         case HoldReleased():
             return _release(wallet, fact)
+        case CreditsAwarded(lot=lot):
+            return _with_lot(wallet, fact, lot, wallet.currency)
+        case CreditsPurchased(lot=lot):
+            return _with_lot(wallet, fact, lot, wallet.currency or lot.currency)
         case CreditsExpired(slices=slices) | CreditsAdjusted(slices=slices):
             return _end(wallet, fact, slices)
         case HoldRefused():

@@ -180,6 +180,8 @@ def _open_hold(deployment: DeploymentHolds, hold_id: str) -> Hold:
 
 def _refuse_second_hold(deployment: DeploymentHolds) -> None:
     """A deployment is paid for once: no new hold beside one that is open or settled."""
+    if not deployment.holds:
+        return
     for fate, code in (
         ("SETTLED", "DEPLOYMENT_ALREADY_SETTLED"),
         ("PLACED", "DEPLOYMENT_ALREADY_HELD"),

@@ -112,7 +112,10 @@ class DeploymentHolds(msgspec.Struct, frozen=True, kw_only=True):
 
     def known(self, hold_id: str) -> KnownHold | None:
         """Return what became of a hold, or nothing where it was never asked for."""
-        return next((known for known in self.holds if known.hold_id == hold_id), None)
+        for known in self.holds:
+            if known.hold_id == hold_id:
+                return known
+        return None
 
     def with_fate(self, fate: Fate) -> KnownHold | None:
         """Return the deployment's hold that is open, or that was settled."""

@@ -17,6 +17,7 @@ from services.ledger.events import (
     DebtRepaid,
     Fact,
     Hold,
+    HoldPlaced,
     HoldSettled,
     Lot,
     PurchaseRefunded,
@@ -77,6 +78,8 @@ class SpendingBook:
     def take(self, fact: Fact) -> None:
         """Take the wallet's next fact."""
         match fact:
+            case HoldPlaced():
+                pass
             case CreditsPurchased(lot=lot):
                 self._purchases[lot.lot_id] = fact
                 self._lots[lot.lot_id] = lot
@@ -141,7 +144,8 @@ class SpendingBook:
                 by_hold[hold.hold_id] = left
 
     def _of_interest(self, slices: Iterable[Slice]) -> Iterable[Slice]:
-        return [s for s in slices if self.only is None or s.lot_id in self.only]
+        only = self.only
+        return slices if only is None else [s for s in slices if s.lot_id in only]
 
 
 def bonus_lot_id(lot_id: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -44,8 +44,7 @@ from services.ledger.wallet import Wallet
 DECODER: Final = msgspec.json.Decoder(Fact)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """One hold that was spent, and what it earned.
 
     With a `count` of 0 it is what a later fact changed of that, negative where it takes back.
@@ -59,7 +58,7 @@ class Settlement:
     true_revenue_minor: int
     earning: int
     kind: str = "settled"
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # hides the tuple's own count, which nobody needs
 
     @property
     def payees(self) -> tuple[money_rules.Payee, ...]:
@@ -200,18 +199,18 @@ class WalletFold:
     def _keep(self, fact: Fact, at: datetime) -> None:
         """Remember what the comparison and the figures need of a fact."""
         match fact:
-            case HoldRefused():
-                return
-            case CreditsAwarded(lot=lot) | CreditsPurchased(lot=lot):
-                self.lots[lot.lot_id] = LotPlaces(lot.credits)
             case HoldPlaced(hold=hold):
                 self.open_holds[hold.hold_id] = hold
-            case HoldReleased(hold=hold, voided=voided):
-                del self.open_holds[hold.hold_id]
-                self._count(voided, voided=1)
             case HoldSettled(hold=hold):
                 del self.open_holds[hold.hold_id]
                 self._settle(hold, at)
+            case HoldReleased(hold=hold, voided=voided):
+                del self.open_holds[hold.hold_id]
+                self._count(voided, voided=1)
+            case CreditsAwarded(lot=lot) | CreditsPurchased(lot=lot):
+                self.lots[lot.lot_id] = LotPlaces(lot.credits)
+            case HoldRefused():
+                return
             case CreditsExpired(slices=slices):
                 self._count(slices, expired=1)
             case CreditsAdjusted(slices=slices):

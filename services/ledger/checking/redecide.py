@@ -7,9 +7,9 @@ What else the command brings must be the next facts, at the same instant.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
+from types import MappingProxyType
+from typing import NamedTuple, assert_never
 
 from runtime.refusal import Refusal
 from services.ledger.burn_order import ShortError
@@ -53,21 +53,19 @@ from services.ledger.unwinding import case_of
 from services.ledger.wallet import Wallet
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(NamedTuple):
     """What was known beside the wallet when a fact was decided.
 
     `holds` are those of the fact's deployment. `spending` is where the credits of the purchase
     were that the fact takes back, and `settled` are the settlements that had spent them.
     """
 
-    holds: DeploymentHolds = field(default_factory=DeploymentHolds)
+    holds: DeploymentHolds = DeploymentHolds()
     spending: Spending | None = None
-    settled: Mapping[str, KnownHold] = field(default_factory=dict)
+    settled: Mapping[str, KnownHold] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(NamedTuple):
     """What is wrong with a fact that was decided again; if nothing, what must come next."""
 
     problem: str | None
