@@ -206,8 +206,11 @@ async def visible_deployment(
 
 
 async def shown_deployment(gateway: Gateway, asker: Principal, deployment_id: str) -> DeploymentOut:
-    """Return a deployment that the asker may see; else a 404."""
-    async with gateway.connection() as connection:
+    """Return a deployment that the asker may see, all of it as of one instant; else a 404."""
+    async with (
+        gateway.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
         row = await visible_deployment(connection, asker, deployment_id)
         return await _whole(gateway, connection, row)
 
