@@ -152,7 +152,8 @@ def _ui_meta(text: str) -> UiMeta:
     options: list[str] = []
     warnings: list[str] = []
     key = ""
-    for word in re.sub(r"\s*([=,])\s*", r"\1", text).split():
+    # Spaces become one first: a pattern that looks for many takes time squared in their number.
+    for word in re.sub(r" ?([=,]) ?", r"\1", " ".join(text.split())).split(" "):
         name, equals, value = word.partition("=")
         if not equals and name.lower() in _FLAGS:
             update_safe = update_safe or name.lower() == "updatesafe"

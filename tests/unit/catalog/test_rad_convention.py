@@ -158,6 +158,7 @@ def test_a_directory_that_no_module_can_be_named_after_is_refused() -> None:
         ),
         ("{{UIMeta options='a',\"b\",,}}", "", UiMeta(options=("a", "b"))),
         ("{{UIMeta dependson=(a==true||b==x) mandatory group=3}}", "", UiMeta(group=3)),
+        ("{{UIMeta" + " " * 20_000 + "group = 2}}", "", UiMeta(group=2)),
         ("{{UIMeta group=-1}}", "", UiMeta(warnings=("UIMeta: group is not a whole number",))),
         ("{{UIMeta\n  group=1\n  updatesafe\n}}\nMore.", "More.", UiMeta(update_safe=True)),
         ("Says {{this}} and UIMeta", "Says {{this}} and UIMeta", UiMeta()),
