@@ -21,7 +21,7 @@ class NewAccount:
 
     email: str
     name: str | None
-    password_hash: str = field(repr=False)
+    password_hash: str | None = field(repr=False)
     referral_code: str
 
 
@@ -101,8 +101,10 @@ async def account_of(connection: Connection, user_id: str) -> Account | None:
     return None if row is None else _account(row)
 
 
-async def account_by_email(connection: Connection, email: str) -> tuple[str, str, bool] | None:
-    """Return (user id, password hash, active) of an address, or nothing."""
+async def account_by_email(
+    connection: Connection, email: str
+) -> tuple[str, str | None, bool] | None:
+    """Return (user id, password hash if there is a password, active) of an address, or nothing."""
     row = await connection.fetchrow(
         """select a.user_id, a.password_hash, u.active from accounts a join users u using (user_id)
            where a.email_key = $1""",

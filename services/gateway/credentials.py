@@ -3,10 +3,11 @@
 They are 256 random bits, so a plain SHA-256 is enough: there is nothing to guess.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from runtime.connection import Connection
 from runtime.ids import new_id, new_secret
@@ -119,6 +120,28 @@ async def principal_of_token(connection: Connection, text: str, now: datetime) -
         scopes=frozenset(row["scopes"]),
         credential_hash=token_hash,
         expires_at=row["expires_at"],
+    )
+
+
+async def principal_of_subject(
+    connection: Connection, claims: Mapping[str, Any], text: str
+) -> Principal | None:
+    """Return whose JWT it is, its claims checked, if its subject is linked to an active user."""
+    row = await connection.fetchrow(
+        """select i.user_id, u.roles from identities i join users u using (user_id)
+           where i.issuer = $1 and i.subject = $2 and u.active""",
+        claims["iss"],
+        claims["sub"],
+    )
+    if row is None:
+        return None
+    return Principal(
+        user_id=row["user_id"],
+        roles=frozenset(row["roles"]),
+        via="token",
+        scopes=frozenset({"read", "write"}),
+        credential_hash=credential_hash(text),
+        expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
 
 

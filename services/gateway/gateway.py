@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from runtime.clock import Clock
 from runtime.connection import Connection
 from runtime.process import Running, StartError
 from runtime.sealing import DataKey
 from services.gateway.answers import Answers
 from services.gateway.feed import Feed
+from services.gateway.openid_provider import Client, OpenIdProvider
 from services.gateway.passwords import Passwords
 from services.gateway.queue_board import QueueBoard
 from services.gateway.settings import GatewaySettings
@@ -34,6 +36,7 @@ class Gateway:
     throttle: Throttle
     answers: Answers
     feed: Feed
+    openid: OpenIdProvider | None
     queue: QueueBoard = field(default_factory=QueueBoard)
 
     @property
@@ -86,4 +89,17 @@ def put_together(running: Running, wakes: Wakes) -> Gateway:
         throttle=Throttle(vault),
         answers=Answers(running.pool, wakes, running.stopping),
         feed=Feed(running.pool, wakes, running.stopping),
+        openid=_openid(settings, running.clock),
     )
+
+
+def _openid(settings: GatewaySettings, clock: Clock) -> OpenIdProvider | None:
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    client = Client(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        secret=settings.oidc_client_secret,
+        audience=settings.oidc_audience,
+    )
+    return OpenIdProvider(client, clock)

@@ -36,6 +36,11 @@ _EXPIRED: Final = (
         timedelta(days=1),
     ),
     (
+        """delete from acts where id in
+           (select id from acts where at < $1 order by at limit $2)""",
+        timedelta(days=400),
+    ),
+    (
         """delete from client_events where position in
            (select position from client_events where created_at < $1 order by position limit $2)""",
         timedelta(days=1),

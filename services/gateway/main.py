@@ -10,6 +10,7 @@ from services.gateway.decider.settings import EstablishSettings
 from services.gateway.gateway import put_together
 from services.gateway.handlers import GatewayHandlers, SetSettings
 from services.gateway.housekeeping import keep_house
+from services.gateway.projections.audit import AUDIT
 from services.gateway.projections.checkouts import CHECKOUTS
 from services.gateway.projections.client_events import ClientEvents
 from services.gateway.projections.deployments import DEPLOYMENTS
@@ -68,6 +69,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
             WEBHOOKS,
             EVIDENCE,
             REQUESTS,
+            AUDIT,
             ClientEvents(),
         ),
         tasks=(http, logs, keep_house, keep_in_sync, establish_settings),

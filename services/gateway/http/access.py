@@ -14,13 +14,14 @@ class Access:
     """Anyone, everybody who is signed in, or those with one of some roles.
 
     `honours_key`: a POST with a known Idempotency-Key gets the first answer. `reads`: the call
-    changes nothing, whatever its method.
+    changes nothing, whatever its method. `open_query`: others made up its query's parameters.
     """
 
     signed_in: bool
     roles: frozenset[str] | None = None
     honours_key: bool = True
     reads: bool = False
+    open_query: bool = False
 
 
 def anyone(endpoint: Endpoint) -> Endpoint:
@@ -31,6 +32,11 @@ def anyone(endpoint: Endpoint) -> Endpoint:
 def anyone_afresh(endpoint: Endpoint) -> Endpoint:
     """Let anyone make the call, and make it each time, whatever Idempotency-Key it has."""
     return _with(endpoint, Access(signed_in=False, honours_key=False))
+
+
+def anyone_from_elsewhere(endpoint: Endpoint) -> Endpoint:
+    """Let anyone make the call, sent here by another server, with parameters of its own."""
+    return _with(endpoint, Access(signed_in=False, open_query=True))
 
 
 def signed_in(endpoint: Endpoint) -> Endpoint:

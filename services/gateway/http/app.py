@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -14,6 +15,7 @@ from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from services.gateway.gateway import Gateway
 from services.gateway.http import (
+    audit,
     checkout,
     credits,  # noqa: A004 - the resource's name
     deployment_changes,
@@ -27,7 +29,9 @@ from services.gateway.http import (
     marks,
     me,
     modules,
+    oidc,
     openapi,
+    projects,
     quotes,
     refunds,
     requests,
@@ -42,21 +46,25 @@ from services.gateway.http import (
     webhook_deliveries,
     webhooks,
 )
+from services.gateway.http.cors import Cors
 from services.gateway.http.cursors import Cursors
 from services.gateway.http.door import Door
 from services.gateway.http.frame import BODY_BYTES_MAX, Frame
 from services.gateway.http.problems import problem_response, response_for
 from services.gateway.http.session import is_secure
 from services.gateway.passwords import BusyError
+from services.gateway.settings import origins_of
 
 VERSION: Final = "1"
 _NO_METHOD: Final = 405
+COMPRESSED_FROM_BYTES: Final = 1_024
+COMPRESSION_LEVEL: Final = 5
 
 RESOURCES: Final = (
-    session, users, me, tokens, settings, modules, marks, syncs, github_hook, credits, checkout,
-    stripe_hook, quotes, deployments, deployment_changes, refunds, logs, requests, events,
+    session, oidc, users, me, tokens, settings, modules, marks, syncs, github_hook, credits,
+    checkout, stripe_hook, quotes, deployments, deployment_changes, refunds, logs, requests, events,
     revenue, statements, explanations, webhooks, webhook_deliveries,
-    ledger, openapi, health,
+    ledger, audit, projects, openapi, health,
 )  # fmt: skip
 
 
@@ -88,7 +96,11 @@ def build_app(gateway: Gateway) -> ASGIApp:
     for kind in expected:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(Exception, _broken)
-    return Frame(app, secure=is_secure(gateway))
+    return Frame(
+        GZipMiddleware(app, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=COMPRESSION_LEVEL),
+        secure=is_secure(gateway),
+        cors=Cors(origins_of(gateway.settings.cors_origins)),
+    )
 
 
 async def _answer(request: Request, error: Exception) -> Response:

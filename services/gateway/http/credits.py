@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Query
+from fastapi import Header, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -26,6 +26,7 @@ from services.gateway.events import (
 )
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import only, signed_in
+from services.gateway.http.csv_download import DOCUMENTED, csv_response, wants_csv
 from services.gateway.http.cursors import TIME_AND_ID
 from services.gateway.http.outcomes import PENDING, conclude
 from services.gateway.http.parameters import (
@@ -47,6 +48,7 @@ from services.gateway.queries.credits import (
     WalletBalance,
     balance_as_of,
     balance_of,
+    copy_history,
     line_by_id,
     list_history,
     list_lots,
@@ -200,7 +202,7 @@ async def lots(
     return Page(items=items, next_cursor=cursor)
 
 
-@router.get("/api/credits/history")
+@router.get("/api/credits/history", response_model=Page[HistoryLine], responses=DOCUMENTED)
 @signed_in
 async def history(
     *,
@@ -212,11 +214,18 @@ async def history(
     type: Annotated[HistoryType | None, Query()] = None,  # noqa: A002 - the API's name
     begin: Annotated[Moment, Query(alias="from")] = None,
     end: Annotated[Moment, Query(alias="to")] = None,
-) -> Page[HistoryLine]:
+    accept: Annotated[str, Header(max_length=500)] = "",
+) -> Page[HistoryLine] | Response:
     """List all that moved, the newest first."""
     owner = whose(asker, user_id, *SEE_ALL)
     scope = {"list": "history", "user": owner, "type": type, "from": begin, "to": end}
     since, until = period(begin, end)
+    if wants_csv(accept):
+        return await csv_response(
+            gateway,
+            "credit-history",
+            lambda c, take: copy_history(c, owner, take, kind=type, begin=since, end=until),
+        )
     key = cursors.read(scope, paging.cursor, (int,))
     async with gateway.connection() as connection:
         rows = await list_history(

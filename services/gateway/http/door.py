@@ -1,11 +1,13 @@
 """The door that every call comes through: who it is, how often they come, and whether they may."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from ipaddress import ip_address
 from math import ceil
 from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import Request
 
 from services.gateway.credentials import (
@@ -13,12 +15,14 @@ from services.gateway.credentials import (
     TOKEN_PREFIX,
     Principal,
     principal_of_session,
+    principal_of_subject,
     principal_of_token,
 )
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import Access
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.rate_limits import RateLimits
+from services.gateway.jwt_reader import BadTokenError
 from services.gateway.settings import Networks, networks_of
 
 COOKIE: Final = "tollgate_session"
@@ -69,15 +73,9 @@ class Door:
         authorization = request.headers.get("authorization")
         if authorization is not None:
             scheme, _, text = authorization.partition(" ")
-            text = text.strip()
-            if (
-                scheme.lower() != "bearer"
-                or not text.startswith(TOKEN_PREFIX)
-                or len(text) > CREDENTIAL_LENGTH_MAX
-            ):
-                raise unauthenticated(error="invalid_token")
-            async with self._gateway.connection() as connection:
-                principal = await principal_of_token(connection, text, now)
+            principal = None
+            if scheme.lower() == "bearer":
+                principal = await self._bearer(text.strip(), now)
             if principal is None:
                 raise unauthenticated(error="invalid_token")
             return principal
@@ -86,6 +84,24 @@ class Door:
             return None
         async with self._gateway.connection() as connection:
             return await principal_of_session(connection, cookie, now)
+
+    async def _bearer(self, text: str, now: datetime) -> Principal | None:
+        """Return whose token it is: one of ours, or a JWT of the configured issuer."""
+        if text.startswith(TOKEN_PREFIX):
+            if len(text) > CREDENTIAL_LENGTH_MAX:
+                return None
+            async with self._gateway.connection() as connection:
+                return await principal_of_token(connection, text, now)
+        openid = self._gateway.openid
+        if openid is None or openid.client.audience is None:
+            return None
+        try:
+            claims = await openid.claims(text, openid.client.audience)
+        except BadTokenError as error:
+            structlog.get_logger().info("openid.bad_token", reason=str(error))
+            return None
+        async with self._gateway.connection() as connection:
+            return await principal_of_subject(connection, claims, text)
 
     def _check_site(self, request: Request) -> None:
         """Refuse a write that a browser sends for another site's page.

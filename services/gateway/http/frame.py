@@ -5,14 +5,17 @@ from typing import Any, Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.clock import monotonic_seconds
 from runtime.ids import new_id
+from services.gateway.http.cors import Cors
 from services.gateway.http.problems import problem_response
 
 URI_LENGTH_MAX: Final = 8_000
 BODY_BYTES_MAX: Final = 1024 * 1024
+_NO_CONTENT: Final = 204
 _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -21,15 +24,16 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "private, no-cache",
-    "Vary": "Cookie, Authorization, Accept",
 }
+_VARY: Final = "Cookie, Authorization, Accept, Origin"
 
 
 class Frame:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, secure: bool, cors: Cors) -> None:
         self._app = app
+        self._cors = cors
         self._headers = dict(_HEADERS)
         if secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
@@ -46,7 +50,8 @@ class Frame:
         is_head = scope["method"] == "HEAD"
         if is_head:
             scope["method"] = "GET"
-        call = _Call(send, {**self._headers, "X-Request-Id": request_id}, extra, is_head=is_head)
+        always = {**self._headers, **self._cors.allows(scope), "X-Request-Id": request_id}
+        call = _Call(send, always, extra, is_head=is_head)
         begun = monotonic_seconds()
         trace = {"traceparent": text} if (text := _traceparent(scope)) else {}
         with structlog.contextvars.bound_contextvars(request_id=request_id, **trace):
@@ -73,6 +78,12 @@ class Frame:
             response = problem_response(code, request_id=scope["state"]["request_id"])
             await response(scope, receive, call.send)
             return
+        preflight = self._cors.preflight(scope)
+        if preflight is not None:
+            await Response(status_code=_NO_CONTENT, headers=dict(preflight))(
+                scope, receive, call.send
+            )
+            return
         await self._app(scope, receive, call.send)
 
 
@@ -95,6 +106,10 @@ class _Call:
             headers = MutableHeaders(scope=_with_headers(message))
             for name, value in (*self._headers.items(), *self._extra.items()):
                 headers.setdefault(name, value)
+            headers.add_vary_header(_VARY)
+            if "content-encoding" in headers and headers.get("etag", "").startswith('"'):
+                # Other bytes than those that the tag was made of: the same only in meaning.
+                headers["ETag"] = f"W/{headers['etag']}"
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

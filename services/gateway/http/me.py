@@ -16,6 +16,7 @@ from services.gateway.account_rows import (
     repository_of,
 )
 from services.gateway.account_rows import Repository as RepositoryRow
+from services.gateway.acts import note
 from services.gateway.decider.users import ChangeUser
 from services.gateway.gateway import Gateway
 from services.gateway.handlers import UpdateUser
@@ -98,6 +99,18 @@ async def change_me(body: ProfileChange, request: Request, gateway: TheGateway, 
         if "repository" in given:
             repository = _changed(gateway, repository, body.repository)
         await change_profile(connection, asker.user_id, name=name, repository=repository)
+        # Which fields, not what stands in them: names may be erased, and tokens are secret.
+        changed = sorted(given - {"repository"})
+        if "repository" in given:
+            changed += [f"repository.{name}" for name in sorted(body.repository.model_fields_set)]
+        await note(
+            connection,
+            "profile_changed",
+            actor=asker.user_id,
+            at=gateway.now,
+            subject=asker.user_id,
+            details={"fields": changed},
+        )
     return _me(await _account(gateway, asker.user_id))
 
 

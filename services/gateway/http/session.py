@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from runtime.connection import Connection
 from services.gateway.account_rows import account_by_email, change_password
+from services.gateway.acts import note
 from services.gateway.credentials import CREDENTIAL_LENGTH_MAX, begin_session, end_session
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import anyone_afresh
@@ -58,9 +59,25 @@ async def sign_in(body: SignIn, request: Request, gateway: TheGateway) -> Respon
         await gateway.throttle.forgive(connection, email=body.email, place=place)
         if rehashed is not None:
             await change_password(connection, user_id, rehashed)
-        await _end(connection, request)
+        await end_session_of(connection, request)
         text = await begin_session(connection, user_id, now=now, lasts=lasts)
+        await note(connection, "signed_in", actor=user_id, at=now, details={"by": "password"})
     response = Response(status_code=204)
+    set_session_cookie(gateway, response, text, lasts)
+    return response
+
+
+@router.delete("/api/session", status_code=204)
+@anyone_afresh
+async def sign_out(request: Request, gateway: TheGateway) -> Response:
+    """End the session, if there is one."""
+    async with gateway.connection() as connection:
+        await end_session_of(connection, request)
+    return without_cookie(gateway)
+
+
+def set_session_cookie(gateway: Gateway, response: Response, text: str, lasts: timedelta) -> None:
+    """Have the browser keep a session."""
     response.set_cookie(
         COOKIE,
         text,
@@ -70,16 +87,6 @@ async def sign_in(body: SignIn, request: Request, gateway: TheGateway) -> Respon
         samesite="lax",
         secure=is_secure(gateway),
     )
-    return response
-
-
-@router.delete("/api/session", status_code=204)
-@anyone_afresh
-async def sign_out(request: Request, gateway: TheGateway) -> Response:
-    """End the session, if there is one."""
-    async with gateway.connection() as connection:
-        await _end(connection, request)
-    return without_cookie(gateway)
 
 
 def without_cookie(gateway: Gateway) -> Response:
@@ -96,7 +103,8 @@ def is_secure(gateway: Gateway) -> bool:
     return (gateway.settings.public_url or "").startswith("https://")
 
 
-async def _end(connection: Connection, request: Request) -> None:
+async def end_session_of(connection: Connection, request: Request) -> None:
+    """End the session that the call has, if it has one: no session outlives a sign-in."""
     text = request.cookies.get(COOKIE)
     if text and len(text) <= CREDENTIAL_LENGTH_MAX:
         await end_session(connection, text)

@@ -7,6 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from contracts.types import Instant
+from services.gateway.acts import note
 from services.gateway.credentials import (
     Scope,
     Token,
@@ -81,7 +82,7 @@ async def create_token(
     expires_at = body.expires_at or min(now + LIFETIME_DEFAULT, latest)
     if not now < expires_at <= latest:
         raise invalid("/expires_at", f"must be after now, and by {latest.isoformat()}")
-    async with gateway.connection() as connection:
+    async with gateway.connection() as connection, connection.transaction():
         token, text = await create_token_row(
             connection,
             user_id=asker.user_id,
@@ -90,6 +91,15 @@ async def create_token(
             now=now,
             expires_at=expires_at,
             token_id=token_id,
+        )
+        details = {"name": token.name, "scopes": token.scopes}
+        await note(
+            connection,
+            "token_created",
+            actor=asker.user_id,
+            at=now,
+            subject=token.token_id,
+            details=details,
         )
     return CreatedToken(**_token(token).model_dump(), token=text)
 
@@ -115,9 +125,12 @@ async def tokens(
 @signed_in
 async def revoke(token_id: IdInPath, gateway: TheGateway, asker: Asker) -> Response:
     """End a token, at once."""
-    async with gateway.connection() as connection:
+    async with gateway.connection() as connection, connection.transaction():
         if not await revoke_token(connection, asker.user_id, token_id):
             raise ProblemError("NOT_FOUND")
+        await note(
+            connection, "token_revoked", actor=asker.user_id, at=gateway.now, subject=token_id
+        )
     return Response(status_code=204)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from runtime.connection import Connection
+from services.gateway.queries.csv_cells import DOWNLOAD_SECONDS_MAX, Take, cell, instant
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,37 @@ async def list_history(
         limit,
     )
     return [dict(row) for row in rows]
+
+
+async def copy_history(
+    connection: Connection,
+    user_id: str,
+    take: Take,
+    *,
+    kind: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+) -> None:
+    """Hand over lines of a wallet's history as CSV, in pieces, the oldest first."""
+    await connection.copy_from_query(
+        f"""select id, {instant("at")} as at, type, credits, awarded_delta, purchased_delta,
+                   awarded + purchased as balance_after, deployment_id, lot_id,
+                   {cell("reason")} as reason
+        from credit_history
+        where user_id = $1
+          and ($2::text is null or type = $2)
+          and ($3::timestamptz is null or at >= $3)
+          and ($4::timestamptz is null or at < $4)
+        order by sequence""",  # noqa: S608 - only our own constants are put together
+        user_id,
+        kind,
+        begin,
+        end,
+        output=take,
+        format="csv",
+        header=True,
+        timeout=DOWNLOAD_SECONDS_MAX,
+    )
 
 
 async def line_by_id(connection: Connection, line_id: str) -> dict[str, Any] | None:

@@ -1,16 +1,12 @@
 """Lines of true revenue, and what users earned us; each list as pages and as CSV."""
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from runtime.connection import Connection
+from services.gateway.queries.csv_cells import DOWNLOAD_SECONDS_MAX, Take, cell, instant
 from services.gateway.queries.revenue_sums import LinesWanted, sums
-
-DOWNLOAD_SECONDS_MAX: Final = 900.0
-
-Take = Callable[[bytes], Coroutine[Any, Any, None]]
 
 _WHERE: Final = """
     where l.complete
@@ -100,17 +96,6 @@ async def module_revenue_totals(
         ),
     )
     return found | {"share_minor": found["partner_share_minor"]}
-
-
-def cell(expression: str) -> str:
-    """Return SQL for a cell of text: in one line, and no formula to any spreadsheet."""
-    line = f"regexp_replace({expression}, '[\\r\\n]+', ' ', 'g')"
-    return f"case when {expression} ~ '^[=+@\\t\\r-]' then '''' || {line} else {line} end"
-
-
-def instant(expression: str) -> str:
-    """Return SQL for a cell of an instant: RFC 3339 in UTC."""
-    return f"""to_char({expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
 async def copy_module_revenue(

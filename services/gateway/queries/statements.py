@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from runtime.connection import Connection
-from services.gateway.queries.revenue import DOWNLOAD_SECONDS_MAX, Take, cell, instant
+from services.gateway.queries.csv_cells import DOWNLOAD_SECONDS_MAX, Take, cell, instant
 
 _MONTH: Final = """
     select period, attested_at, recognized_minor, reversed_minor, statements, payable_minor,

@@ -248,7 +248,13 @@ class Deployer:
 
 
 async def deploys(
-    api: Api, person: Person, variables: Any = None, module_id: str = "m-1", **queued: Any
+    api: Api,
+    person: Person,
+    variables: Any = None,
+    module_id: str = "m-1",
+    *,
+    project: str | None = None,
+    **queued: Any,
 ) -> Deployer:
     """Have somebody deploy a module, and the deployer accept it; return who plays the deployer."""
     import asyncio
@@ -257,7 +263,12 @@ async def deploys(
         "select count(*) from outbox where subject = $1",
         gateway.DeploymentRequested.bus_subject(),
     )
-    body = {"module_id": module_id, "variables": variables or {"region": "europe"}}
+    body: dict[str, Any] = {
+        "module_id": module_id,
+        "variables": variables or {"region": "europe"},
+    }
+    if project is not None:
+        body["project"] = project
     asking = asyncio.create_task(person.posts("/api/deployments", body))
     played = Deployer(api, await api.asked(gateway.DeploymentRequested, after=count))
     await played.queues(**queued)

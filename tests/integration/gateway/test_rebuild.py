@@ -33,7 +33,7 @@ READ_MODELS: Final = (
     *("deployment_counts", "revenue_lines", "revenue_shares", "requests"),
     *("pins", "ratings", "module_deployments", "module_words"),
     *("revenue_days", "revenue_months", "revenue_referrals", "revenue_disputes"),
-    *("months", "statements"),
+    *("months", "statements", "audited"),
 )
 FACTS: Final = {kind.name: kind.facts for kind in KINDS}
 
