@@ -8,7 +8,7 @@ import msgspec
 
 from runtime.projector import Change
 from runtime.store import Recorded
-from services.gateway.events import AdminAdded, AdminRemoved, SettingsChanged
+from services.gateway.events import AdminAdded, AdminRemoved, SecretChanged, SettingsChanged
 from services.gateway.projections.statements import SqlProjection, Statement, id_in
 
 _DONE: Final = """
@@ -16,7 +16,7 @@ _DONE: Final = """
     on conflict (id) do nothing"""
 _TOLD: Final = frozenset(
     {
-        *("roles", "referred_by", "secret", "configured", "version", "module_version", "project"),
+        *("roles", "referred_by", "configured", "version", "module_version", "project"),
         *("scope", "partner_id", "stars", "featured", "kind", "credits", "reason", "period"),
         *("price_minor", "currency", "reference", "bonus", "event_type", "object_id"),
         *("credits_expire_at", "module_id", "deployment_id", "sync_id", "checkout_id", "user_id"),
@@ -44,6 +44,9 @@ def details_of(fact: Any) -> dict[str, Any]:
     details = {name: value for name, value in found.items() if name in _TOLD}
     if isinstance(fact, SettingsChanged):
         details["settings"] = found["settings"]
+    if isinstance(fact, SecretChanged):
+        # Its name. No other fact's `secret` is one.
+        details["secret"] = fact.secret
     return details
 
 

@@ -62,7 +62,7 @@ async def test_projects_cost_what_was_spent_less_what_was_given_back(api: Api) -
     lot = await wallet.awards(90)
     await publishes(api)
     for number, project in enumerate(("site", "site", None)):
-        deployer = await deploys(api, ada, project=project, cost=20)
+        deployer = await deploys(api, ada, project=project, cost=20, awarded=20)
         piece = awarded_slice(lot, number * 20, number * 20 + 20, 90)
         hold = await wallet.holds(deployer.asked.deployment_id, (piece,))
         await wallet.settles(hold)
