@@ -76,7 +76,7 @@ def it_is_updated(told: Story, path: str, gate: Gate) -> None:
     shown = changes(told, path, "PUT", {"variables": gate.values("three")})
     assert last(shown) == ("SUCCESS", "UPDATE", "FAILED")
     assert shown["owns_resources"] is True
-    assert shown["error"]["code"] == "APPLY_FAILED"
+    assert shown["error"]["platform_fault"] is False
 
     gate.breaks(False)
     shown = changes(told, path, "POST")
@@ -89,7 +89,7 @@ def it_is_destroyed(told: Story, path: str, gate: Gate) -> None:
     gate.breaks(True)
     shown = changes(told, path, "DELETE")
     assert last(shown) == ("SUCCESS", "DESTROY", "FAILED")
-    assert (shown["owns_resources"], shown["error"]["code"]) == (True, "DESTROY_FAILED")
+    assert (shown["owns_resources"], shown["error"]["platform_fault"]) == (True, False)
 
     gate.breaks(False)
     shown = changes(told, path, "POST")
