@@ -24,7 +24,8 @@ FIRST_LOOK: Final = timedelta(minutes=5)
 OVERLAP: Final = timedelta(hours=1)
 """Events are listed by when they came to be, and may be listed late: so far back again."""
 KEPT_BY_STRIPE: Final = timedelta(days=29)
-CHECKOUTS_MAX: Final = 1_000
+CHECKOUTS_MAX: Final = 100_000
+"""So many are open at most: what is beyond is still found by its events."""
 TYPES: Final = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
