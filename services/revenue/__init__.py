@@ -3,10 +3,12 @@
 Decides: what a settled hold earned (true revenue), and what of it is reversed or paid again, in
 the stream `revenue-<deployment id>`; what of it each payee is due or gives back, in the stream
 `payee-<payee id>`, whose every line has a gapless sequence and a running total; and whether it is
-payable, in `dispute-<dispute id>`.
+payable, in `dispute-<dispute id>`. Payees' webhooks and how they are sent are in
+`webhook-<owner id>`: see `webhooks/`.
 
-Publishes: `revenue_recognized`, `revenue_reversed`, `share_accrued`, `share_reversed`.
+Publishes: `revenue_recognized`, `revenue_reversed`, `share_accrued`, `share_reversed`,
+`webhook_…`.
 
-Consumes: the ledger's wallets. A settlement carries all that its revenue depends on, so nothing
+Consumes: the ledger's wallets, and requests. A settlement carries all that its revenue depends on, so nothing
 else is asked for, and everything here can be recomputed from the ledger's messages alone.
 """
