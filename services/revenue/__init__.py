@@ -9,6 +9,7 @@ payable, in `dispute-<dispute id>`. Payees' webhooks and how they are sent are i
 Publishes: `revenue_recognized`, `revenue_reversed`, `share_accrued`, `share_reversed`,
 `webhook_…`.
 
-Consumes: the ledger's wallets, and requests. A settlement carries all that its revenue depends on, so nothing
-else is asked for, and everything here can be recomputed from the ledger's messages alone.
+Consumes: the ledger's wallets, and requests. A settlement carries all that its revenue depends on,
+so nothing else is asked for, and everything here can be recomputed from the ledger's messages
+alone.
 """
