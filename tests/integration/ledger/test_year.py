@@ -263,7 +263,7 @@ async def test_a_year_comes_to_what_the_books_say(year: Year) -> None:
     for number in range(MONTHS):
         if number % 4 == 0:
             year.shares = SHARES[number // 4]
-            known = shares(*year.shares, year.clock.now())  # type: ignore[arg-type]  # whole numbers
+            known = shares(*year.shares, year.clock.now())
             await year.ledger.set(shares=(known,))
         await year.month()
         month = f"{first:%Y-%m}"
