@@ -32,6 +32,7 @@ _ERRORS_TEXT_LINES_MAX: Final = 20
 _PLACE: Final = re.compile(r"on (\S+) line (\d+)")
 _SOURCE: Final = re.compile(r"\d+: ")
 _TELLS_PROGRESS: Final = ('"type":"change_summary"', '"type":"apply_complete"')
+_TELLS_OUTPUT: Final = '"type":"provision_progress"'
 _TELLS_NOTHING: Final = ("Terraform encountered problems", "OpenTofu encountered problems")
 
 
@@ -66,7 +67,6 @@ def environment(
     return way_out | {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
         "LANG": "C.UTF-8",
         "TF_CLI_CONFIG_FILE": str(home / CLI_CONFIG_FILE),
         "TF_IN_AUTOMATION": "1",
@@ -122,7 +122,6 @@ def _quoted(text: str) -> str:
 
 def prepare(home: Path, folder: Path, variables: Mapping[str, Any], config: str) -> None:
     """Write what goes beside the module: its variables, and that its state is kept by us."""
-    (home / "tmp").mkdir(mode=0o700)
     _write(home / CLI_CONFIG_FILE, config)
     _write(folder / BACKEND_FILE, json.dumps({"terraform": {"backend": {"http": {}}}}))
     # One to a line, so that what Terraform quotes of it names the variable.
@@ -196,6 +195,42 @@ def readable(line: str) -> tuple[str, Told | None]:
     if not isinstance(diagnostic, dict):
         return text, None
     return _diagnostic(diagnostic), told_by(diagnostic)
+
+
+def printed_by(line: str) -> tuple[str, str, str] | None:
+    """Return who printed something by a provisioner, what we show before it, and what it was.
+
+    Nothing where a line of `-json` output is another one.
+    """
+    if _TELLS_OUTPUT not in line:
+        return None
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    match message:
+        case {
+            "type": "provision_progress",
+            "@message": str() as text,
+            "hook": {"resource": {"addr": str() as address}, "output": str() as output},
+        } if text.endswith(output):
+            return address, text.removesuffix(output), output
+        case _:
+            return None
+
+
+def sensitive_outputs(state: bytes) -> list[Any]:
+    """Return the values of a state's sensitive outputs; none where it is no state."""
+    try:
+        content = json.loads(state)
+    except (ValueError, RecursionError):
+        return []
+    outputs = content.get("outputs") if isinstance(content, dict) else None
+    return [
+        output.get("value")
+        for output in (outputs.values() if isinstance(outputs, dict) else ())
+        if isinstance(output, dict) and output.get("sensitive") is True
+    ]
 
 
 def progress_in(line: str) -> tuple[int | None, int]:

@@ -15,7 +15,7 @@ import msgspec
 from runtime.clock import monotonic_seconds
 from runtime.ids import new_id
 from services.deployer.runner.job import Heartbeat, Job, LogEnd, Order, Report, ReportStatus
-from services.deployer.runner.log_file import LogFile, Redactor
+from services.deployer.runner.log_file import LogFile, Pieces, Redactor
 from services.deployer.runner.reporting import (
     NOT_NOW,
     SOURCE_SECONDS_MAX,
@@ -62,7 +62,7 @@ async def carry_out(order: Order, reporter: Reporter) -> int:
         job = msgspec.json.decode(answer, type=Job)
         run = BuildRun(order, job, reporter)
         parked = folder / PARKED_STATE_FILE
-        async with StateProxy(f"{order.url}/state", parked, run.is_going_on) as state:
+        async with StateProxy(f"{order.url}/state", parked, run.is_going_on, run.hide) as state:
             await run.carry_out(state, stop)
     except (SilenceError, RefusedError, ValueError) as error:
         _note(f"not reported: {error!r}")
@@ -93,13 +93,19 @@ class BuildRun:
         """Return whether nothing has told the build to stop."""
         return self._reason is None
 
+    def hide(self, values: list[Any]) -> None:
+        """Show these values no more."""
+        self._redactor.add(values)
+
     async def carry_out(self, state: StateProxy, told_to_stop: asyncio.Event) -> None:
         """Build and report; to the very end the heartbeat says that we live.
 
         Raises `StaleError` where the attempt has ended meanwhile, `SilenceError` where nobody
         listened to the outcome for too long.
         """
-        self._terraform = TerraformBuild(self._order, self._job, state=state, say=self._log.write)
+        self._terraform = TerraformBuild(
+            self._order, self._job, state=state, say=self._log.write, pieces=Pieces(self._redactor)
+        )
         watching = [
             asyncio.create_task(each)
             for each in (

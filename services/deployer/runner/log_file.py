@@ -1,18 +1,27 @@
 """What a build prints: cleaned, without secrets, bounded, on disk until it was heard.
 
 Colours are removed. A line longer than the bound is cut with a mark. The values of sensitive
-variables are replaced wherever they stand in a line, each line of a value for itself, plain or as
-JSON writes them. Values shorter than four characters are not: that would tell them.
+variables and outputs are replaced wherever they stand in a line, each line of a value for itself,
+plain or as JSON, addresses and base64 write them. Values shorter than four characters are not: that
+would tell them.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 LINE_LENGTH_MAX: Final = 16_384
 SECRET_LENGTH_MIN: Final = 4
+PIECES_LENGTH_MAX: Final = 65_536
+"""Terraform tells no longer line of what a module prints."""
+BASE64_LENGTH_MIN: Final = 6
+BASE64_WIDTHS: Final = (64, 76)
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 CUT: Final = " … [line cut]"
 FULL: Final = "… [the log is full; the rest is not kept]\n"
 HIDDEN: Final = "(sensitive value)"
@@ -26,9 +35,34 @@ class Redactor:
     """Replaces secrets in text."""
 
     def __init__(self, values: Iterable[Any]) -> None:
-        secrets = {_plain(text).strip() for text in _texts(values)}
-        long = sorted((s for s in secrets if len(s) >= SECRET_LENGTH_MIN), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, long))) if long else None
+        self._secrets: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.add(values)
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Hide these values too, from now on."""
+        texts = {_plain(text).strip() for text in _texts(values)}
+        new = {text for text in texts if len(text) >= SECRET_LENGTH_MIN} - self._secrets
+        if new:
+            self._secrets |= new
+            longest_first = sorted(self._secrets, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def begun_in(self, text: str) -> int:
+        """Return how many characters at the end of a text may begin a secret, the most there are.
+
+        Fewer than a secret has at least do not count.
+        """
+        tail = text[-PIECES_LENGTH_MAX:]
+        longest = 0
+        for secret in self._secrets:
+            begin = secret[:SECRET_LENGTH_MIN]
+            at = tail.find(begin, max(0, len(tail) - len(secret) + 1))
+            while at >= 0 and len(tail) - at > longest:
+                if secret.startswith(tail[at:]):
+                    longest = len(tail) - at
+                at = tail.find(begin, at + 1)
+        return longest
 
     def clean(self, text: str) -> str:
         """Return the text as it may be shown, each line within the bound."""
@@ -53,6 +87,8 @@ def _texts(values: Iterable[Any]) -> Iterable[str]:
                 for as_json in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
                     yield as_json[1:-1]
                     yield as_json[1:-1].translate(_GO_ESCAPES)
+                yield quote(value, safe="")
+                yield from _in_base64(value.encode(errors="surrogatepass"))
             case dict():
                 yield from _texts(value.values())
             case list():
@@ -61,6 +97,58 @@ def _texts(values: Iterable[Any]) -> Iterable[str]:
                 yield str(value)
             case _:
                 pass
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """Yield what a secret looks like in base64, wherever in the text it stands, wrapped or not.
+
+    Of its first and last character only the bits of the secret are its own: they are left out.
+    """
+    for before, lead in ((0, 0), (1, 2), (2, 3)):
+        whole = (before + len(secret)) * 8 // 6
+        encoded = b64encode(b"\0" * before + secret).decode()[lead:whole]
+        for text in {encoded, encoded.translate(_URL_SAFE)}:
+            yield from (t for t in (text,) if len(t) >= BASE64_LENGTH_MIN)
+        if before == 0:
+            for width in BASE64_WIDTHS:
+                lines = (encoded[i : i + width] for i in range(0, len(encoded), width))
+                yield from (line for line in lines if len(line) >= BASE64_LENGTH_MIN)
+
+
+class Pieces:
+    """Finds secrets that come in pieces: what a program prints slowly, Terraform tells in parts.
+
+    A piece whose end may begin a secret is held back until the next one of the same source, or
+    until that source says no more. Nothing else is ever held back.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held: dict[str, tuple[str, str]] = {}
+        # The last few letters that were shown: too few to be held back, and yet a beginning.
+        self._shown: dict[str, str] = {}
+
+    def take(self, source: str, before: str, text: str) -> list[str]:
+        """Return what may be shown of a source's next piece, with what stands before it."""
+        shown, held = self._shown.get(source, ""), self._held.pop(source, ("", ""))[1]
+        cleaned = self._redactor.clean(shown + held + _plain(text))
+        same = commonprefix((shown, cleaned))  # noqa: RUF071 - of texts, letter by letter
+        new = cleaned[len(same) :]
+        if self._redactor.begun_in(cleaned) and len(new) <= PIECES_LENGTH_MAX:
+            self._held[source] = (before, new)
+            return []
+        self._shown[source] = cleaned[-(SECRET_LENGTH_MIN - 1) :]
+        return [before + new]
+
+    def end(self) -> list[str]:
+        """Return what was held back, since nothing follows that it could go on with."""
+        found = []
+        for before, text in self._held.values():
+            begun = self._redactor.begun_in(text)
+            found.append(f"{before}{text[: len(text) - begun]}{HIDDEN if begun else ''}")
+        self._held.clear()
+        self._shown.clear()
+        return found
 
 
 class LogFile:

@@ -27,8 +27,6 @@ SYSTEM_FOLDERS: Final = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc",
 )  # fmt: skip
 DEVICES: Final = ("null", "zero", "full", "random", "urandom")
-TEMPORARY: Final = b"size=256m,mode=1777"
-"""Of `/tmp`, which is memory; `TMPDIR` is a folder in the build's home."""
 SHARED_MEMORY: Final = b"size=64m,mode=1777"
 BACKLOG: Final = 128
 OUTSIDE: Final = str(Path(__file__).with_name("outside.py"))
@@ -64,11 +62,13 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 class Room:
     """What of this machine a build sees.
 
-    `home` is its own, at the same path as outside. `readable` are the files and folders that it may
-    read besides the system's. `mount_point` is an empty folder that is out of its reach.
+    `home` is its own, at the same path as outside. `readable` are the files and folders that it
+    may read besides the system's. `temporary` is its `/tmp`, new for each program: what is mounted
+    below must not go by what a module left there. `mount_point` is out of its reach, and empty.
     """
 
     home: Path
+    temporary: Path
     readable: tuple[Path, ...]
     mount_point: Path
     uid: int | None
@@ -201,9 +201,8 @@ def _furnish(room: Room) -> None:
             _within(root, folder).symlink_to(folder.readlink())
         elif folder.is_dir():
             read_only.append(_bind(root, folder))
-    # New for each program, so that nothing that is mounted below goes by what a module left there.
     (root / "tmp").mkdir()
-    _mount("tmpfs", root / "tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, TEMPORARY)
+    _mount(str(room.temporary), root / "tmp", None, _MS_BIND)
     (root / "var").mkdir()
     (root / "var" / "tmp").symlink_to("/tmp")  # noqa: S108 - the room's own
     extra = (p for p in room.readable if not any(p.is_relative_to(s) for s in SYSTEM_FOLDERS))
@@ -214,7 +213,8 @@ def _furnish(room: Room) -> None:
     _mount("proc", root / "proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     for path in read_only:
         _set_attributes(path, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
-    _set_attributes(home, _ATTR_NOSUID | _ATTR_NODEV)
+    for path in (home, root / "tmp"):
+        _set_attributes(path, _ATTR_NOSUID | _ATTR_NODEV)
     cwd = Path.cwd()
     os.chdir(root)
     _check(_LIBC.pivot_root(b".", b"."), "pivot_root")

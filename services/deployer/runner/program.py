@@ -176,9 +176,10 @@ class Program:
         A command that does not end then, or is itself what uses too much, is killed soon.
         """
         rounds = 0
+        folders = [self._home, *([] if self._room is None else [self._room.temporary])]
         while True:
             begun_at = monotonic_seconds()
-            found = await asyncio.to_thread(excess, self._bounds.limits, first, self._home)
+            found = await asyncio.to_thread(excess, self._bounds.limits, first, folders)
             if found is not None:
                 self.excess = self.excess or found
                 rounds += 1

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
 
 from services.deployer.runner.reporting import NOT_NOW
-from services.deployer.terraform import STATE_BYTES_MAX
+from services.deployer.terraform import STATE_BYTES_MAX, sensitive_outputs
 
 TRY_SECONDS_MAX: Final = 60.0
 RETRY_SECONDS: Final = 0.3
@@ -31,10 +31,20 @@ def state_address(port: int) -> str:
 
 
 class StateProxy:
-    """Passes requests for the state on, with whatever Terraform proves itself by."""
+    """Passes requests for the state on, with whatever Terraform proves itself by.
 
-    def __init__(self, state_url: str, parked: Path, is_worth_waiting: Callable[[], bool]) -> None:
+    What a state that passes has of secrets is handed to `hide` first.
+    """
+
+    def __init__(
+        self,
+        state_url: str,
+        parked: Path,
+        is_worth_waiting: Callable[[], bool],
+        hide: Callable[[list[Any]], None],
+    ) -> None:
         self._state_url = state_url
+        self._hide = hide
         self._parked = parked
         self._is_worth_waiting = is_worth_waiting
         self._known: tuple[int, bytes] | None = None
@@ -71,6 +81,8 @@ class StateProxy:
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         body = await request.read()
+        if request.method == "POST":
+            self._hide(await asyncio.to_thread(sensitive_outputs, body))
         while True:
             answer = await self._ask(request, body)
             if answer is not None:
@@ -93,6 +105,8 @@ class StateProxy:
                 answer = await response.read()
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     return None
+                if request.method == "GET":
+                    self._hide(await asyncio.to_thread(sensitive_outputs, answer))
                 self._learn(request.method, response.status, body, answer)
                 return web.Response(
                     status=response.status, body=answer, content_type=response.content_type

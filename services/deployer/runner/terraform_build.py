@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import msgspec
 from runtime.archive import ArchiveError, digest_of, extract
 from services.deployer import terraform
 from services.deployer.runner.job import Job, Order
+from services.deployer.runner.log_file import Pieces
 from services.deployer.runner.namespaces import STATE_PORT, WAY_OUT_PORT, Listeners, Room
 from services.deployer.runner.program import Bounds, Program
 from services.deployer.runner.state_proxy import StateProxy, state_address
@@ -56,8 +58,15 @@ class TerraformBuild:
     """
 
     def __init__(
-        self, order: Order, job: Job, *, state: StateProxy, say: Callable[[str], None]
+        self,
+        order: Order,
+        job: Job,
+        *,
+        state: StateProxy,
+        say: Callable[[str], None],
+        pieces: Pieces,
     ) -> None:
+        self._pieces = pieces
         self._order = order
         self._job = job
         self._state = state
@@ -183,13 +192,21 @@ class TerraformBuild:
             self.done += done
             if len(printed) < LINES_KEPT_MAX:
                 printed.append(text)
-            self._say(text)
+            piece = terraform.printed_by(line)
+            for each in self._pieces.end() if piece is None else self._pieces.take(*piece):
+                self._say(each)
+            if piece is None:
+                self._say(text)
 
-        return await self._execute(words, take)
+        try:
+            return await self._execute(words, take)
+        finally:
+            for each in self._pieces.end():
+                self._say(each)
 
     async def _execute(self, words: list[str], take: Callable[[str], None]) -> int:
         where = self._order.confinement
-        room = self._room(words[0]) if where.in_room else None
+        room = await asyncio.to_thread(self._room, words[0]) if where.in_room else None
         environment = terraform.environment(
             home=self._home,
             state_url=state_address(STATE_PORT) if room else await self._state.listen(),
@@ -226,17 +243,23 @@ class TerraformBuild:
     def _room(self, program: str) -> Room:
         """Return what a build sees: the system, what the settings name, Terraform, and its home."""
         where = self._order.confinement
-        mount_point = Path(self._order.folder) / "room"
+        folder, uid = Path(self._order.folder), self._order.uid
+        mount_point, temporary = folder / "room", folder / "tmp"
         mount_point.mkdir(exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        if uid is not None:
+            os.chown(temporary, uid, uid)
         mirror = where.provider_mirror
         readable = [*where.readable, program, os.path.realpath(program)]
         if mirror is not None and not terraform.is_address(mirror):
             readable.append(mirror)
         return Room(
             home=self._home,
+            temporary=temporary,
             readable=tuple(Path(path) for path in readable),
             mount_point=mount_point,
-            uid=self._order.uid,
+            uid=uid,
         )
 
     @asynccontextmanager

@@ -20,11 +20,11 @@ CPU_SECONDS_MAX: Final = 30
 
 
 async def _try(folder: Path, uid: int | None, words: list[str], readable: tuple[Path, ...]) -> int:
-    home, mount_point = folder / "home", folder / "room"
-    (home / "tmp").mkdir(parents=True)
-    mount_point.mkdir()
+    home, temporary, mount_point = (folder / name for name in ("home", "tmp", "room"))
+    for path in (home, temporary, mount_point):
+        path.mkdir()
     if uid is not None:
-        for path in (home, home / "tmp"):
+        for path in (home, temporary):
             os.chown(path, uid, uid)
     program = Program(
         words,
@@ -39,6 +39,7 @@ async def _try(folder: Path, uid: int | None, words: list[str], readable: tuple[
         bounds=Bounds(uid, CPU_SECONDS_MAX, Limits(None, None)),
         room=Room(
             home=home,
+            temporary=temporary,
             readable=readable,
             mount_point=mount_point,
             uid=uid,

@@ -6,7 +6,7 @@ That each process has a hard bound of its own, and each file, keeps that within 
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,15 +41,15 @@ class Excess:
     message: str
 
 
-def excess(limits: Limits, first: int, home: Path) -> Excess | None:
-    """Return what the processes from `first` on, and a home, use too much of. This blocks."""
+def excess(limits: Limits, first: int, folders: Sequence[Path]) -> Excess | None:
+    """Return what the processes from `first` on, and folders, use too much of. This blocks."""
     most = limits.memory_bytes_max
     if most is not None and memory_bytes(first) > most:
         return Excess("MEMORY_EXCEEDED", f"the build used more memory than {most // MIB} MiB")
     most = limits.disk_bytes_max
     if most is None:
         return None
-    size, files = disk_usage(home)
+    size, files = disk_usage(folders)
     if size + unlinked_bytes(first) > most:
         return Excess("DISK_EXCEEDED", f"the build wrote more to disk than {most // MIB} MiB")
     if files > FILES_MAX:
@@ -81,10 +81,10 @@ def memory_bytes(first: int) -> int:
     return total
 
 
-def disk_usage(folder: Path) -> tuple[int, int]:
-    """Return the bytes that a folder takes of its disk, and how many files and folders it has."""
+def disk_usage(folders: Sequence[Path]) -> tuple[int, int]:
+    """Return the bytes that folders take of their disk, and how many files they have."""
     size = files = 0
-    for entry in _entries(folder):
+    for entry in _entries(folders):
         with suppress(OSError):
             size += entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
         files += 1
@@ -106,9 +106,9 @@ def unlinked_bytes(first: int) -> int:
     return sum(sizes.values())
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield what there is below a folder; links are not followed."""
-    left = [str(folder)]
+def _entries(folders: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
+    """Yield what there is below folders; links are not followed."""
+    left = [str(folder) for folder in folders]
     while left:
         with suppress(OSError), os.scandir(left.pop()) as found:
             for entry in found:

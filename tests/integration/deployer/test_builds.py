@@ -144,7 +144,7 @@ async def test_a_module_that_terraform_cannot_read_fails_with_the_error_that_mat
     told = msgspec.json.decode(await deployer.last_fact(deployment_id))
     assert told["code"] == "INIT_FAILED"
     assert "encountered problems" not in told["message"]
-    assert "main.tf line 1" in told["message"]
+    assert "main.tf, line 1" in told["message"]
     assert told["owns_resources"] is False
 
 

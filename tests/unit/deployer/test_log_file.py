@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from base64 import b64encode
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -44,6 +45,8 @@ class TestRedactor:
             (["swordfish"], "sword\x1b[1mfish", HIDDEN),
             (["swordfish"], "sword\x00fish", HIDDEN),
             (["a.c+d"], "abc+d a.c+d", f"abc+d {HIDDEN}"),
+            (["swordfish"], b64encode(b"swordfish").decode(), HIDDEN),
+            (["a/b c&d"], "https://x/?t=a%2Fb%20c%26d", f"https://x/?t={HIDDEN}"),
         ],
     )  # fmt: skip
     def test_a_secret_is_hidden_however_it_is_printed(

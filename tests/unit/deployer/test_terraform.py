@@ -10,10 +10,12 @@ from services.deployer import terraform
 from services.deployer.terraform import (
     errors_in_text,
     find_terraform,
+    printed_by,
     progress_in,
     read_state,
     readable,
     resources_in,
+    sensitive_outputs,
 )
 from services.deployer.terraform_errors import Told
 
@@ -235,3 +237,42 @@ class TestFinding:
 
     def test_there_may_be_none(self, programs: Path) -> None:
         assert find_terraform(None) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "values"),
+    [
+        ({"outputs": {"a": {"value": "x", "sensitive": True}, "b": {"value": "y"}}}, ["x"]),
+        ({"outputs": {"a": {"value": ["x"], "sensitive": True}, "b": 7}}, [["x"]]),
+        ({"outputs": [1]}, []),
+        ({}, []),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_the_secrets_of_a_state_are_its_sensitive_outputs(state: Any, values: list[Any]) -> None:
+    assert sensitive_outputs(json.dumps(state).encode()) == values
+
+
+def test_what_is_no_state_has_no_secrets() -> None:
+    assert sensitive_outputs(b"{") == []
+
+
+PROVISIONED = {
+    "type": "provision_progress",
+    "hook": {"resource": {"addr": "terraform_data.x"}, "output": "hello"},
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "printed"),
+    [
+        (PROVISIONED | {"@message": "x: hello"}, ("terraform_data.x", "x: ", "hello")),
+        (PROVISIONED | {"@message": "x: other"}, None),
+        (PROVISIONED | {"@message": "x: hello", "hook": {}}, None),
+        (PROVISIONED | {"@message": "x: hello", "type": "log"}, None),
+        ("provision_progress", None),
+    ],
+)
+def test_what_a_provisioner_prints_is_known_by_its_source(message: Any, printed: Any) -> None:
+    assert printed_by(json.dumps(message, separators=(",", ":"))) == printed

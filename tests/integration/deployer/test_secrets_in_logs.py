@@ -1,0 +1,63 @@
+"""What a real module prints of secrets, and what is shown of that."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.catalog.v1 import Variable
+from services.deployer.runner.log_file import HIDDEN
+from tests.integration.deployer.modules import module
+from tests.integration.deployer.processes import HandledDeployer
+from tests.support.tools import program
+
+SECRET = "correct-horse/battery staple"
+KEY = "-----BEGIN KEY-----\nMIIEowIBAAKCAQEAx\nq83vASNFZ4mrze8BI0\n-----END KEY-----"
+PRINTS = """
+printf 'plain %s\\n' "$S"
+printf '%s' "$S" | base64
+printf 'user:%s' "$S" | base64
+printf '%s' "$S" | head -c 7; sleep 0.7; printf '%s\\n' "$S" | tail -c +8
+printf '%s' "$S" | head -c 2; sleep 0.7; printf '%s\\n' "$S" | tail -c +3
+printf '\\033[31m%s\\033[0m\\n' "$S"
+cat tollgate.auto.tfvars.json
+printf '%s\\n' "$K"
+head -c 4000 /dev/zero | tr '\\0' x; printf '%s\\n' "$S"
+echo the end
+"""
+
+
+@pytest.fixture(autouse=True)
+def _terraform() -> None:
+    """Every test here runs Terraform."""
+    program("terraform")
+
+
+async def test_no_secret_is_in_the_log_however_a_module_prints_it(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    """A module that is not sensitive about it: Terraform itself hides nothing here."""
+    main = """
+    variable "secret" { type = string }
+    variable "key" { type = string }
+    resource "terraform_data" "it" {
+      provisioner "local-exec" {
+        command     = "bash ./prints.sh"
+        environment = { S = var.secret, K = var.key }
+      }
+    }
+    """
+    folder = module(tmp_path / "prints", main)
+    (folder / "prints.sh").write_text(PRINTS)
+    declared = tuple(
+        Variable(name=name, type="string", description="", required=True, sensitive=True)
+        for name in ("secret", "key")
+    )
+    deployment_id = await deployer.deploy(
+        folder, {"secret": SECRET, "key": KEY}, variables=declared
+    )
+    assert await deployer.until_ended(deployment_id) == "build_succeeded"
+    log = await deployer.log(deployment_id)
+    assert "(local-exec): the end" in log
+    assert log.count(HIDDEN) >= 12
+    leaks = ("correct", "battery", "horse", "staple", "Y29ycmVjd", "b3JyZWN0", "MIIE", "q83v")
+    assert [leak for leak in leaks if leak in log] == []
