@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -254,7 +254,7 @@ def progress_in(line: str) -> tuple[int | None, int]:
             return None, 0
 
 
-def errors_in_text(lines: Sequence[str]) -> list[Told]:
+def errors_in_text(lines: Iterable[str]) -> list[Told]:
     """Return the errors that plain output tells, those first that tell something.
 
     `init` prints text, and begins with a summary that names no cause.

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -110,22 +111,28 @@ class TerraformBuild:
 
     async def init(self) -> None:
         """Prepare the module's folder."""
-        printed: list[str] = []
+        printed: deque[str] = deque(maxlen=LINES_KEPT_MAX)
         status = await self._run("init", terraform.init_words(self._named()), printed)
         if status != 0:
             raise _failure("init", status, terraform.errors_in_text(printed))
 
     async def apply(self) -> None:
         """Make the resources."""
-        status = await self._run("apply", terraform.apply_words(self._named()), [])
+        printed: deque[str] = deque(maxlen=LINES_KEPT_MAX)
+        status = await self._run("apply", terraform.apply_words(self._named()), printed)
         if status != 0:
-            raise _failure("apply", status, self._errors)
+            # What goes wrong before it has begun is told as text, even where JSON was asked for.
+            told = self._errors or terraform.errors_in_text(printed)
+            raise _failure("apply", status, told)
 
     async def destroy(self) -> None:
         """Destroy the resources."""
-        status = await self._run("destroy", terraform.destroy_words(self._named()), [])
+        printed: deque[str] = deque(maxlen=LINES_KEPT_MAX)
+        status = await self._run("destroy", terraform.destroy_words(self._named()), printed)
         if status != 0:
-            raise _failure("destroy", status, self._errors)
+            # What goes wrong before it has begun is told as text, even where JSON was asked for.
+            told = self._errors or terraform.errors_in_text(printed)
+            raise _failure("destroy", status, told)
 
     async def outputs(self) -> dict[str, Any]:
         """Return the outputs, as `terraform output -json` prints them; `Failed` if there are none.
@@ -179,8 +186,8 @@ class TerraformBuild:
             raise Failed("TERRAFORM_NOT_FOUND", terraform.NOT_FOUND, platform_fault=True)
         return program
 
-    async def _run(self, name: str, words: list[str], printed: list[str]) -> int:
-        """Return the exit status of a command whose output is shown, its first lines kept too."""
+    async def _run(self, name: str, words: list[str], printed: deque[str]) -> int:
+        """Return the exit status of a command whose output is shown, its last plain lines kept."""
         self._say(f"Running {Path(words[0]).name} {name}")
 
         def take(line: str) -> None:
@@ -190,7 +197,7 @@ class TerraformBuild:
             planned, done = terraform.progress_in(line)
             self.planned = self.planned if planned is None else planned
             self.done += done
-            if len(printed) < LINES_KEPT_MAX:
+            if text == line:
                 printed.append(text)
             piece = terraform.printed_by(line)
             for each in self._pieces.end() if piece is None else self._pieces.take(*piece):
