@@ -131,6 +131,48 @@ REFUSALS = (
         ("refused BALANCE_TOO_LARGE",),
     ),
     Row(
+        "who asks is looked at before how many credits are bought",
+        (),
+        purchase("p", 0, -1, recorded_by=OWNER, currency="EUR"),
+        ("refused SELF_AWARD",),
+    ),
+    Row(
+        "and before how many are taken away",
+        (),
+        adjust(0, adjusted_by=OWNER),
+        ("refused SELF_AWARD",),
+    ),
+    Row(
+        "the number is checked before the price",
+        (),
+        purchase("p", 2**63, -1, currency="EUR"),
+        ("refused INVALID_CREDITS",),
+    ),
+    Row(
+        "a price of 2^63",
+        (),
+        purchase("p", 10, 2**63),
+        ("refused INVALID_PRICE",),
+    ),
+    Row(
+        "the currency is checked before there is too much",
+        (award("a", MAX),),
+        purchase("p", 10, 1, currency="EUR"),
+        ("refused CURRENCY_MISMATCH",),
+    ),
+    Row(
+        "the expiry is checked before there is too much",
+        (award("a", MAX),),
+        award("b", 10, days_to_live=-1),
+        ("refused EXPIRES_IN_THE_PAST",),
+    ),
+    Row(
+        "a deduction of 2^63 is no number, before it is too many",
+        (),
+        adjust(2**63),
+        ("refused INVALID_CREDITS",),
+    ),
+    Row(
         "a deduction of more than there is",
         (award("a", 10),),
         adjust(11),
