@@ -16,15 +16,19 @@ _WHERE: Final = """
       and ($4::timestamptz is null or l.recognized_at < $4)"""
 _ORDER: Final = "order by l.recognized_at desc, l.deployment_id desc, l.line desc"
 _WITH_STATUS: Final = """
-    left join revenue_lines o
-        on l.reverses is not null and o.deployment_id = l.deployment_id and o.line = l.reverses
+    cross join (select array_agg(lot_id) as lots from revenue_disputes where open) d
     cross join lateral (
         select case
-            when coalesce(o.reversed, l.reversed) then 'REVERSED'
-            when exists (select from revenue_disputes d
-                         where d.open and d.lot_id = any (coalesce(o.lots, l.lots)))
-                then 'DISPUTED'
-            else 'PAYABLE' end as status) s"""
+            when l.reverses is null then
+                case when l.reversed then 'REVERSED'
+                     when l.lots && d.lots then 'DISPUTED'
+                     else 'PAYABLE' end
+            else (select case when o.reversed then 'REVERSED'
+                              when o.lots && d.lots then 'DISPUTED'
+                              else 'PAYABLE' end
+                  from revenue_lines o
+                  where o.deployment_id = l.deployment_id and o.line = l.reverses)
+            end as status) s"""
 """A reversal has the status of the line that it reverses, so that the sum of what is payable is."""
 
 
