@@ -61,6 +61,7 @@ def _measures() -> dict[str, "Measure"]:
             modules,
             ready,
             revenue_reports,
+            webhook_deliveries,
         )
     except ModuleNotFoundError as error:
         typer.echo("tollgate: benchmarks come with a checkout, not with the package", err=True)
@@ -77,6 +78,7 @@ def _measures() -> dict[str, "Measure"]:
         "catalog-sync": catalog_sync.measure,
         "revenue-pages": revenue_reports.measure_pages,
         "revenue-csv": revenue_reports.measure_csv,
+        "webhook-deliveries": webhook_deliveries.measure,
     }
 
 
