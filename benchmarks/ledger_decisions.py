@@ -79,11 +79,11 @@ def measure(status: Status) -> Row:
 async def _decisions_per_second(up: Servers) -> float:
     async with up.bus_as("gateway") as people, up.bus_as("deployer") as deployments:
         told = Telling()
-        await _fill_wallets(people, told)
-        watch = _Watch(people)
+        await fill_wallets(people, told)
+        watch = Watch(people)
         await watch.facts(2 * WALLETS)
-        asked = [told.row(f"deployment-{n}", _asked(n)) for n in range(HOLDS)]
-        succeeded = [told.row(f"deployment-{n}", _succeeded(n)) for n in range(HOLDS)]
+        asked = [told.row(f"deployment-{n}", asking(n)) for n in range(HOLDS)]
+        succeeded = [told.row(f"deployment-{n}", succeeding(n)) for n in range(HOLDS)]
         begun = time.perf_counter()
         await publish(deployments, asked)
         await publish(deployments, succeeded)
@@ -91,7 +91,7 @@ async def _decisions_per_second(up: Servers) -> float:
         return 2 * HOLDS / (time.perf_counter() - begun)
 
 
-class _Watch:
+class Watch:
     """Counts the ledger's facts on the bus, as anybody may who follows them."""
 
     def __init__(self, bus: Bus) -> None:
@@ -109,9 +109,9 @@ class _Watch:
         return (await self._bus.jetstream.stream_info(facts_stream("ledger"))).state.messages
 
 
-async def _fill_wallets(people: Bus, told: Telling) -> None:
+async def fill_wallets(people: Bus, told: Telling, wallets: int = WALLETS) -> None:
     """Give each wallet one awarded and one purchased lot, so that holds take of both."""
-    users = [f"user-{n}" for n in range(WALLETS)]
+    users = [f"user-{n}" for n in range(wallets)]
     await publish(people, [told.row(user, _registered(user)) for user in users])
     requests = [event for user in users for event in (_award(user), _purchase(user))]
     await publish(people, [told.row(f"request-{r.request_id}", r) for r in requests])
@@ -154,11 +154,12 @@ def _request(user: str) -> dict[str, Any]:
     }
 
 
-def _asked(number: int) -> deployer.HoldRequested:
+def asking(number: int, wallets: int = WALLETS) -> deployer.HoldRequested:
+    """Return that the next deployment, of one of the wallets in turn, asks for its hold."""
     now = _now()
     return deployer.HoldRequested(
         deployment_id=str(number),
-        user_id=str(number % WALLETS),
+        user_id=str(number % wallets),
         hold_id=f"hold-{number}",
         build_id=f"build-{number}",
         module_id="module",
@@ -173,10 +174,11 @@ def _asked(number: int) -> deployer.HoldRequested:
     )
 
 
-def _succeeded(number: int) -> deployer.DeploymentSucceeded:
+def succeeding(number: int, wallets: int = WALLETS) -> deployer.DeploymentSucceeded:
+    """Return that a deployment succeeded."""
     return deployer.DeploymentSucceeded(
         deployment_id=str(number),
-        user_id=str(number % WALLETS),
+        user_id=str(number % wallets),
         build_id=f"build-{number}",
         action="CREATE",
         hold_id=f"hold-{number}",
