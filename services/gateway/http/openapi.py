@@ -75,7 +75,11 @@ def description(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     components["securitySchemes"] = {
         "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
-        "token": {"type": "http", "scheme": "bearer", "description": "A token, `tg_…`."},
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "`tg_…`, or the issuer's JWT.",
+        },
     }
     components["responses"] = {
         str(status): _problem_response(status) for status in sorted({s for s, _ in CODES.values()})
@@ -123,9 +127,18 @@ _IDEMPOTENCY_KEY: Final = {
 }
 
 
+_MORE: Final[dict[str, set[int]]] = {
+    "balance": {404},
+    "project_costs": {404, 409},
+    "oidc_login": {404},
+    "oidc_callback": {403, 404, 409},
+}
+"""How else a call can go wrong, by its name."""
+
+
 def _statuses(route: GatewayRoute, method: str) -> list[int]:
     """Return how a call can go wrong, beside what its own description says."""
-    statuses = {400, 422, 429, 500, 503}
+    statuses = {400, 414, 422, 429, 500, 503} | _MORE.get(route.name, set())
     if route.access.signed_in:
         statuses |= {401, 403}
     if method in {"POST", "PATCH", "PUT", "DELETE"}:
