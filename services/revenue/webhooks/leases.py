@@ -18,12 +18,13 @@ SECRETS_MAX: Final = 5
 """How many secrets sign at most: the one in force, and those before it of the last 24 hours."""
 
 _CLAIM: Final = """
-    update webhook_endpoints set lease = $2, not_before = $3
-    where webhook_id in (
+    with free as materialized (
         select webhook_id from webhook_endpoints
         where enabled and due_at <= $1 and not_before <= $1
         order by due_at limit $4 for update skip locked)
-    returning webhook_id, owner_id, url, failures, lease"""
+    update webhook_endpoints as e set lease = $2, not_before = $3
+    from free where e.webhook_id = free.webhook_id
+    returning e.webhook_id, e.owner_id, e.url, e.failures, e.lease"""
 _DUE: Final = """
     select d.delivery_id, d.event_type, d.event_sequence, d.body, d.queued_at, d.attempts
     from webhook_deliveries as d join webhook_endpoints as e using (webhook_id)
