@@ -159,8 +159,10 @@ def decisions_by_default(dsn: str, wallets: int, seconds: float) -> float:
     return _rate(dsn, wallets, seconds, _Way("default", {}, 1, _Wallets.one_by_one))
 
 
-def decisions_at_best(dsn: str, wallets: int, seconds: float, threads: int) -> tuple[float, str]:
-    """Return the most decisions a second that it was made to reach, and how."""
+def decisions_at_best(
+    dsn: str, wallets: int, seconds: float, threads: int
+) -> list[tuple[float, str]]:
+    """Return the decisions a second that it was made to reach, and how; the most first."""
     batch = f"{SAVED_AT_ONCE} wallets in a transaction"
     ways = (
         _Way("wallets kept in memory", _KEPT, 1, _Wallets.one_by_one),
@@ -171,7 +173,7 @@ def decisions_at_best(dsn: str, wallets: int, seconds: float, threads: int) -> t
             *(_KEPT, threads, _Wallets.many_at_once),
         ),
     )
-    return max((_rate(dsn, wallets, seconds, way), way.name) for way in ways)
+    return sorted(((_rate(dsn, wallets, seconds, way), way.name) for way in ways), reverse=True)
 
 
 def _rate(dsn: str, wallets: int, seconds: float, way: _Way) -> float:

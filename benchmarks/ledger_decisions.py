@@ -58,7 +58,8 @@ def measure(status: Status) -> Row:
             dsn = up.environment.postgres().dsn("postgres")
             with status("ledger decisions: the eventsourcing library"):
                 default = decisions_by_default(dsn, WALLETS, REFERENCE_SECONDS)
-                best, how = decisions_at_best(dsn, WALLETS, REFERENCE_SECONDS / 2, CLIENTS)
+                ways = decisions_at_best(dsn, WALLETS, REFERENCE_SECONDS / 2, CLIENTS)
+    best = ways[0][0]
     return Row(
         name="ledger-decisions",
         what="hold and settle decisions per second, bus to bus, one ledger process",
@@ -67,7 +68,8 @@ def measure(status: Status) -> Row:
         measured=f"{rate:,.0f}/s",
         reference=f"{rate / tpc_b:.2f} × TPC-B-like ({tpc_b:,.0f}/s), "
         f"{rate / insert:.2f} × INSERT ({insert:,.0f}/s), {CLIENTS} clients each; "
-        f"{rate / best:.1f} × `eventsourcing` at its best ({best:,.0f}/s: {how}), "
+        f"{rate / best:.1f} × `eventsourcing` at its best ("
+        f"{'; '.join(f'{found:,.0f}/s: {way}' for found, way in ways)}), "
         f"{rate / default:.1f} × by default ({default:,.0f}/s), called directly, without a bus",
         reached=rate >= TPC_B_REACH * tpc_b
         and rate >= INSERT_REACH * insert
