@@ -48,7 +48,7 @@ async def events(
     scope: Annotated[Scope, Query(description="`mine` leaves out what is other people's.")] = "all",
     last_event_id: Annotated[str | None, Header(max_length=ID_LENGTH_MAX)] = None,
 ) -> Response:
-    """Listen: `deployment`, `balance`, `module`, `sync` and `revenue` events that you may see.
+    """Listen: `deployment`, `balance`, `module`, `sync`, `revenue` and `webhook` events for you.
 
     Each has an id; who comes back with the last of them misses nothing for a day. Where something
     may have been missed all the same, a `reset` event says so: read what you show anew.
