@@ -53,6 +53,7 @@ def _measured(measures: list["Measure"]) -> list["Row"]:
 def _measures() -> dict[str, "Measure"]:
     try:
         from benchmarks import (
+            build_overhead,
             catalog_sync,
             deployments,
             idle_memory,
@@ -76,6 +77,7 @@ def _measures() -> dict[str, "Measure"]:
         "exact-replay": ledger_replay.measure_exact,
         "deployments": deployments.measure,
         "live-status": deployments.measure_live,
+        "build-overhead": build_overhead.measure,
         "modules": modules.measure,
         "catalog-sync": catalog_sync.measure,
         "revenue-pages": revenue_reports.measure_pages,
