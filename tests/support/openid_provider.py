@@ -79,7 +79,6 @@ class Handler(BaseHTTPRequestHandler):
     """The provider's calls."""
 
     provider: Provider
-    protocol_version = "HTTP/1.1"
 
     @override
     def log_message(self, *_: Any) -> None:
