@@ -24,7 +24,8 @@ def bench(
 ) -> None:
     """Measure what Tollgate promises, each beside a reference of the same minute.
 
-    Takes some minutes, ten gigabytes of disk, and the machine for itself. Exit status 1 if something is not reached.
+    Takes some minutes, ten gigabytes of disk, and the machine for itself. Exit status 1 if
+    something is not reached.
     """
     measures = _measures()
     unknown = sorted(set(only or ()) - set(measures))
