@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,13 +136,14 @@ def _write(path: Path, content: str) -> None:
     path.write_text(content)
 
 
-def read_state(path: Path) -> bytes | None:
-    """Return the state in a file, or nothing where there is none.
+def read_state(folder: Path, *path: str) -> bytes | None:
+    """Return the state in a file below a folder of ours, or nothing where there is none.
 
-    The folder may be the module's to write in: only a plain file of a bounded size is read.
+    What is below it may be the module's to write in: no link is followed on the way, which could
+    lead into another build's folder, and only a plain file of a bounded size is read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = _open_below(folder, path)
     except OSError:
         return None
     with os.fdopen(descriptor, "rb") as file:
@@ -155,6 +156,19 @@ def read_state(path: Path) -> bytes | None:
     except ValueError:
         return None
     return state
+
+
+def _open_below(folder: Path, path: Sequence[str]) -> int:
+    """Return the descriptor of a file; `OSError` where a link is on the way to it, or nothing."""
+    *folders, name = path
+    at = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in folders:
+            above, at = at, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def init_words(program: str) -> list[str]:

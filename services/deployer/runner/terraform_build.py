@@ -46,9 +46,9 @@ def module_folder(folder: Path, archive_folder: str) -> Path:
 
 def unsaved_states(folder: Path, archive_folder: str) -> list[bytes]:
     """Return what of a build's state nobody has taken yet, the oldest first."""
-    module = module_folder(folder, archive_folder)
-    files = (folder / PARKED_STATE_FILE, module / terraform.UNSAVED_STATE_FILE)
-    return [state for file in files if (state := terraform.read_state(file)) is not None]
+    module = module_folder(folder, archive_folder).relative_to(folder)
+    files = ((PARKED_STATE_FILE,), (*module.parts, terraform.UNSAVED_STATE_FILE))
+    return [state for file in files if (state := terraform.read_state(folder, *file)) is not None]
 
 
 class TerraformBuild:

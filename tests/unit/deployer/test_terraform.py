@@ -164,30 +164,38 @@ class TestStateInAFile:
 
     def test_it_is_read(self, file: Path) -> None:
         file.write_bytes(state())
-        assert read_state(file) == state()
+        assert read_state(file.parent, file.name) == state()
 
     def test_there_may_be_none(self, file: Path) -> None:
-        assert read_state(file) is None
-        assert read_state(file / "nowhere") is None
+        assert read_state(file.parent, file.name) is None
+        assert read_state(file.parent, "nowhere", file.name) is None
 
     def test_what_is_no_state_is_left(self, file: Path) -> None:
         file.write_text("rubbish")
-        assert read_state(file) is None
+        assert read_state(file.parent, file.name) is None
 
     def test_a_link_to_somebody_elses_file_is_not_followed(self, file: Path) -> None:
         secret = file.with_name("secret")
         secret.write_bytes(state())
         file.symlink_to(secret)
-        assert read_state(file) is None
+        assert read_state(file.parent, file.name) is None
+
+    def test_a_link_to_somebody_elses_folder_is_not_followed_either(self, file: Path) -> None:
+        other, own = file.with_name("other"), file.with_name("own")
+        other.mkdir()
+        (other / file.name).write_bytes(state())
+        own.symlink_to(other)
+        assert read_state(file.parent, "other", file.name) == state()
+        assert read_state(file.parent, "own", file.name) is None
 
     def test_a_pipe_that_nobody_writes_to_holds_nobody_up(self, file: Path) -> None:
         os.mkfifo(file)
-        assert read_state(file) is None
+        assert read_state(file.parent, file.name) is None
 
     def test_a_file_that_is_too_large_is_left(self, file: Path) -> None:
         with file.open("wb") as opened:
             opened.truncate(terraform.STATE_BYTES_MAX + 1)
-        assert read_state(file) is None
+        assert read_state(file.parent, file.name) is None
 
 
 def test_terraform_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
