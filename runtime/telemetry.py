@@ -59,6 +59,20 @@ def configure_logging(service: str, *, level: str, log_format: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
+def configure_command_logging() -> None:
+    """Tell a command's user only what is wrong, beside its output, and never a local variable."""
+    structlog.configure(
+        processors=[
+            *_SHARED,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 class PassOn:
     """Spans where there are none: the traceparent is handed on as it came."""
 

@@ -1,13 +1,10 @@
 """A service's parts on its own database, in the process of a command."""
 
 import importlib
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import structlog
 
 from services.settings_of import settings_class
 from tollgate.target import use_service
@@ -20,10 +17,11 @@ if TYPE_CHECKING:
 async def inside_service(name: str, data_dir: Path | None) -> AsyncIterator["Running"]:
     """Give a service as its own process has it, but for the bus; logs only what is wrong."""
     from runtime.process import assemble
+    from runtime.telemetry import configure_command_logging
     from services.wiring import WIRING
 
     use_service(name, data_dir)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    configure_command_logging()
     settings = settings_class(name)()
     main = importlib.import_module(f"services.{name}.main")
     async with assemble(main.build(settings), settings, WIRING) as running:
