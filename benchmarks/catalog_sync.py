@@ -31,7 +31,7 @@ from services.catalog.terraform_files import read_terraform
 MODULES: Final = 300
 VARIABLES: Final = 40
 FIRST_REACH: Final = 3.0
-UNCHANGED_REACH: Final = 0.5
+UNCHANGED_REACH: Final = 0.3
 SAME_REACH: Final = 0.1
 SYNC_SECONDS_MAX: Final = 120.0
 _POLL_SECONDS: Final = 0.01
