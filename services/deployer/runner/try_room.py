@@ -36,7 +36,9 @@ async def _try(folder: Path, uid: int | None, words: list[str], readable: tuple[
             "CHECKPOINT_DISABLE": "1",
             "TF_CLI_CONFIG_FILE": os.devnull,
         },
-        bounds=Bounds(uid, CPU_SECONDS_MAX, Limits(None, None)),
+        # The room ends what runs in it. Its user is not ended: a build may run as the same one, of
+        # this deployer before it was started again, or of another on this machine.
+        bounds=Bounds(None, CPU_SECONDS_MAX, Limits(None, None)),
         room=Room(
             home=home,
             temporary=temporary,

@@ -62,6 +62,18 @@ def test_root_has_rooms_with_a_user_of_builds_own(tmp_path: Path) -> None:
     assert found == Isolation(in_room=True, first_build_uid=BUILD_UID)
 
 
+def test_to_find_it_out_ends_no_build_of_the_same_user(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can have users of builds' own")
+    build = subprocess.Popen(("sleep", "300"), user=BUILD_UID, group=BUILD_UID, extra_groups=[])
+    try:
+        assert isolation(tmp_path, BUILD_UID, None).in_room
+        assert build.poll() is None
+    finally:
+        build.kill()
+        build.wait()
+
+
 def test_an_ordinary_user_has_rooms_where_the_kernel_lets_them(folder_for_all: Path) -> None:
     who = ordinary_user(folder_for_all)
     more: dict[str, Any] = {"env": who.environment}
