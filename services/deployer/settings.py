@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from runtime.settings import RuntimeSettings
 from services.deployer.terraform import is_address
@@ -78,11 +79,15 @@ class DeployerSettings(RuntimeSettings):
     ] = 8_192
     build_readable_paths: Annotated[
         tuple[Path, ...],
-        Field(description="files and folders that builds may read beside the system's, as JSON"),
+        NoDecode,
+        Field(
+            description="files and folders that builds may read beside the system's, with commas"
+        ),
     ] = ()
     build_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
-        Field(description='private networks that builds may reach, as JSON: ["10.1.0.0/16"]'),
+        NoDecode,
+        Field(description="private networks that builds may reach, as CIDRs with commas"),
     ] = ()
     provider_mirror: Annotated[
         str | None,
@@ -157,6 +162,13 @@ class DeployerSettings(RuntimeSettings):
         if is_address(mirror) and mirror.endswith("/"):
             return mirror
         raise ValueError("a mirror is an absolute folder, or an address https://…/ with a slash")
+
+    @field_validator("build_readable_paths", "build_networks", mode="before")
+    @classmethod
+    def _are_listed_with_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("build_readable_paths")
     @classmethod

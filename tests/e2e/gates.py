@@ -1,6 +1,5 @@
 """Builds that wait until a test lets them go on, or fail if it says so."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from tests.support.story import Story, module, story, sync
 def gated_story(**environment: str) -> Iterator[tuple[Story, Path]]:
     """Run a system, and give a folder that its builds may read: put gates there."""
     with reachable_folder() as gates:
-        readable = {"TOLLGATE_BUILD_READABLE_PATHS": json.dumps([str(gates)])}
+        readable = {"TOLLGATE_BUILD_READABLE_PATHS": str(gates)}
         with story(environment=readable | environment) as told:
             yield told, gates
 

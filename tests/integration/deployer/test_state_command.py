@@ -36,7 +36,8 @@ def state_command(deployer: HandledDeployer, *words: str) -> subprocess.Complete
     for name in deployer.settings.model_fields_set:
         value = getattr(deployer.settings, name)
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        environment[f"TOLLGATE_{name.upper()}"] = str(plain)
+        listed = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)
+        environment[f"TOLLGATE_{name.upper()}"] = listed
     return subprocess.run(
         [sys.executable, "-m", "tollgate", "state", *words],
         check=False,

@@ -75,3 +75,21 @@ def test_a_bound_that_makes_no_sense_is_refused_by_name(name: str, value: Any) -
     with pytest.raises(ValidationError) as refused:
         settings(**{name: value})
     assert [error["loc"] for error in refused.value.errors()] == [(name,)]
+
+
+def test_lists_are_told_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_BUILD_READABLE_PATHS", "/opt/tools, /srv/mirror")
+    monkeypatch.setenv("TOLLGATE_BUILD_NETWORKS", "10.1.0.0/16")
+    told = settings()
+    assert [str(path) for path in told.build_readable_paths] == ["/opt/tools", "/srv/mirror"]
+    assert [str(network) for network in told.build_networks] == ["10.1.0.0/16"]
+
+
+@pytest.mark.parametrize("variable", ["BUILD_NETWORKS", "BUILD_READABLE_PATHS"])
+def test_a_list_that_is_none_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(f"TOLLGATE_{variable}", '["10.1.0.0/16"]')
+    with pytest.raises(ValidationError) as refused:
+        settings()
+    assert refused.value.errors()[0]["loc"][0] == variable.lower()
