@@ -3,6 +3,9 @@
 Terraform reports errors in the order in which it meets them, and the first is not always the one
 that matters: a state that could not be kept matters more than all others, and what was only
 cancelled because of another error matters least. A name that is concerned is named first.
+
+What a module's own commands and conditions say is quoted, and never believed: an error with a place
+in the module's source is no fault of the platform's, whatever its text is.
 """
 
 import re
@@ -122,7 +125,10 @@ def _explain(step: str, error: Told) -> Explained:
         )
     if error.summary in _INVALID_VARIABLE and error.variable:
         return Explained("VARIABLE_INVALID", _of_a_variable(error), platform_fault=False)
-    if _DISK.search(text):
+    if error.summary.endswith("provisioner error"):
+        what = f"A command of the module's own failed{_in(error.address)}.\n{said}"
+        return Explained("PROVISIONER_FAILED", what, platform_fault=False)
+    if _is_terraforms_own(error) and _DISK.search(text):
         return Explained(
             "DISK_FULL", f"The disk that builds run on is full.\n{said}", platform_fault=True
         )
@@ -131,15 +137,18 @@ def _explain(step: str, error: Told) -> Explained:
         return Explained("MEMORY_EXCEEDED", what, platform_fault=False)
     if step == "init" and _PROVIDERS.search(text):
         return _of_a_provider(error, said)
-    if error.summary.endswith("provisioner error"):
-        what = f"A command of the module's own failed{_in(error.address)}.\n{said}"
-        return Explained("PROVISIONER_FAILED", what, platform_fault=False)
     concerned = f"This concerns the variable {error.variable!r}.\n" if error.variable else ""
     return Explained(f"{step.upper()}_FAILED", f"{concerned}{said}", platform_fault=False)
 
 
 def _is_of_state(error: Told) -> bool:
-    return not error.address and _STATE.search(f"{error.summary}\n{error.detail}") is not None
+    text = f"{error.summary}\n{error.detail}"
+    return _is_terraforms_own(error) and _STATE.search(text) is not None
+
+
+def _is_terraforms_own(error: Told) -> bool:
+    """Return whether an error is about nothing in the module, whose text anybody may have made."""
+    return not error.address and not error.place
 
 
 def _of_a_variable(error: Told) -> str:

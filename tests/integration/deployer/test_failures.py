@@ -84,6 +84,14 @@ CASES = {
         "A command of the module's own failed",
         ("exit status 3",),
     ),
+    "a condition that says what the platform would": Case(
+        'variable "size" {\n  type = number\n}\noutput "it" {\n  value = 1\n  precondition {\n'
+        "    condition = var.size < 4\n"
+        '    error_message = "Error acquiring the state lock: no space left on device."\n  }\n}\n',
+        "APPLY_FAILED",
+        "This concerns the variable 'size'.\nModule output value precondition failed\nin main.tf",
+        values=(("size", 9),),
+    ),
     "a registry that is not there": Case(
         'terraform {\n  required_providers {\n    it = { source = "registry.invalid/acme/it" }\n'
         "  }\n}\n",

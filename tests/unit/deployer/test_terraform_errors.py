@@ -36,6 +36,13 @@ REMOTE = "could not connect to registry.terraform.io: dial tcp: i/o timeout"
          "PROVIDER_MISSING", False),
         ("apply", Told("local-exec provisioner error", "exit status 1", "", "terraform_data.x"),
          "PROVISIONER_FAILED", False),
+        ("apply", Told("local-exec provisioner error", "Output: no space left on device; cannot "
+                       "allocate memory; Error acquiring the state lock", "", "terraform_data.x"),
+         "PROVISIONER_FAILED", False),
+        ("apply", Told("Module output value precondition failed", "no space left on device",
+                       "main.tf, line 3"), "APPLY_FAILED", False),
+        ("apply", Told("Module output value precondition failed", "acquiring the state lock",
+                       "main.tf, line 3"), "APPLY_FAILED", False),
         ("apply", BROKEN, "APPLY_FAILED", False),
         ("destroy", BROKEN, "DESTROY_FAILED", False),
         ("apply", Told("reading the state of a door", "", "", "house_door.front"),
