@@ -15,7 +15,11 @@ from joserfc.jwk import OctKey, OKPKey
 
 _CONTENT: Final = {"alg": "dir", "enc": "A256GCM"}
 _SEALED: Final = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}
+VALUE_BYTES_MAX: Final = 64 * 1024**2
+"""The largest value that is encrypted: what is longer could not be opened again."""
 _REGISTRY: Final = jwe.JWERegistry(algorithms=["dir", "ECDH-ES+A256KW", "A256GCM"])
+# The library's own bound is 64 KiB of base64, on opening alone.
+_REGISTRY.max_ciphertext_length = (VALUE_BYTES_MAX + 2) // 3 * 4
 _KEY_BYTES: Final = 32
 
 
@@ -48,7 +52,9 @@ class DataKey:
             raise SealingError("a key is not base64url") from error
 
     def encrypt(self, value: bytes) -> str:
-        """Return the value as a compact JWE."""
+        """Return the value as a compact JWE; `SealingError` where it is too large to be opened."""
+        if len(value) > VALUE_BYTES_MAX:
+            raise SealingError(f"a value has at most {VALUE_BYTES_MAX} bytes")
         return jwe.encrypt_compact(_CONTENT, value, OctKey.import_key(self.raw), registry=_REGISTRY)
 
     def decrypt(self, ciphertext: str) -> bytes:

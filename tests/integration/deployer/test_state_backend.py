@@ -1,6 +1,7 @@
 """What Terraform and its runner may do with tokens, jobs, states and locks, over real HTTP."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 
@@ -8,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from runtime.archive import digest_of
+from services.deployer.builds_api import BODY_BYTES_MAX
 from services.deployer.handlers import ACTOR, ReassignBuild
 from tests.integration.deployer.processes import HandledDeployer
 from tests.integration.deployer.runner_by_hand import (
@@ -142,6 +144,16 @@ class TestStates:
             assert (await build_given.terraform("POST", state))[0] == 200
         assert await build_given.terraform("GET") == (200, TWO)
         assert await build_given.states() == [(1, False), (2, False)]
+
+    async def test_a_large_one_comes_back_whole_and_one_beyond_the_bound_is_refused(
+        self, build_given: Build
+    ) -> None:
+        large = json.dumps({"resources": [], "outputs": {"text": "x" * 5_000_000}}).encode()
+        assert (await build_given.terraform("POST", io.BytesIO(large)))[0] == 200
+        assert await build_given.terraform("GET") == (200, large)
+        beyond = io.BytesIO(bytes(BODY_BYTES_MAX + 1))
+        assert (await build_given.terraform("POST", beyond))[0] == 413
+        assert await build_given.terraform("GET") == (200, large)
 
     async def test_one_that_was_deleted_is_gone_but_not_lost(self, build_given: Build) -> None:
         await build_given.terraform("POST", ONE)

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.sealing import DataKey, SealingError, generate_sealing_key, open_sealed, seal
+from runtime.sealing import (
+    VALUE_BYTES_MAX,
+    DataKey,
+    SealingError,
+    generate_sealing_key,
+    open_sealed,
+    seal,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -19,6 +26,17 @@ JSON = st.recursive(
 def test_what_was_encrypted_is_what_comes_back(value: object) -> None:
     key = DataKey.generate()
     assert key.decrypt_json(key.encrypt_json(value)) == value
+
+
+@pytest.mark.parametrize("size", [65_536, 1_048_576, VALUE_BYTES_MAX])
+def test_a_large_value_comes_back_too(size: int) -> None:
+    key, value = DataKey.generate(), bytes(size)
+    assert key.decrypt(key.encrypt(value)) == value
+
+
+def test_what_could_not_be_opened_again_is_not_encrypted() -> None:
+    with pytest.raises(SealingError, match="at most"):
+        DataKey.generate().encrypt(bytes(VALUE_BYTES_MAX + 1))
 
 
 @given(st.binary(max_size=200))
