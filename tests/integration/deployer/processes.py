@@ -1,12 +1,11 @@
 """How a deployer under test runs: in the test's own process, or as one of its own."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +92,7 @@ class DeployerProcess(Deployer):
         with (self.folder / "deployer.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: ASYNC220 - it does not wait
                 (sys.executable, "-m", "tollgate", "service", "deployer"),
-                env=self._environment(changed),
+                env=environment_of(self.settings, changed),
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -111,22 +110,21 @@ class DeployerProcess(Deployer):
         """Everything that its processes have logged."""
         return (self.folder / "deployer.log").read_text()
 
-    def _environment(self, changed: dict[str, Any]) -> dict[str, str]:
-        values = {
-            name: getattr(self.settings, name)
-            for name in self.settings.model_fields_set
-            if getattr(self.settings, name) is not None
-        }
-        environment = {"PATH": os.environ["PATH"]}
-        for name, value in (values | changed).items():
-            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-            if isinstance(plain, tuple):
-                plain = json.dumps([str(each) for each in plain])
-            environment[f"TOLLGATE_{name.upper()}"] = str(plain)
-        return environment
-
 
 async def stop(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
     """Send a signal and return the exit status."""
     process.send_signal(number)
     return await asyncio.to_thread(process.wait, BOUND_SECONDS)
+
+
+def environment_of(settings: DeployerSettings, changed: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that tell a process these settings, and what is changed of them."""
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    environment = {"PATH": os.environ["PATH"]}
+    for name, value in (values | dict(changed)).items():
+        if value is None:
+            continue
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        listed = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)
+        environment[f"TOLLGATE_{name.upper()}"] = listed
+    return environment

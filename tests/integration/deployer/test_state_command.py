@@ -1,7 +1,6 @@
 """`tollgate state`: what operations do with states and locks."""
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 
 from runtime.clock import system_clock
 from runtime.refusal import Refusal
 from services.deployer.state_admin import HeldLock, force_unlock, list_locks
-from tests.integration.deployer.processes import HandledDeployer
+from tests.integration.deployer.processes import HandledDeployer, environment_of
 from tests.integration.deployer.runner_by_hand import ONE, TWO, Build, claimed_build
 
 LOCK = {"ID": "lock-1", "Who": "terraform@builder", "Operation": "OperationTypeApply"}
@@ -32,19 +30,13 @@ async def build_given(still_deployer: HandledDeployer) -> AsyncIterator[Build]:
 
 def state_command(deployer: HandledDeployer, *words: str) -> subprocess.CompletedProcess[str]:
     """Run `tollgate state …` with the deployer's settings, as in its container."""
-    environment = {"PATH": os.environ["PATH"]}
-    for name in deployer.settings.model_fields_set:
-        value = getattr(deployer.settings, name)
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        listed = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)
-        environment[f"TOLLGATE_{name.upper()}"] = listed
     return subprocess.run(
         [sys.executable, "-m", "tollgate", "state", *words],
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
-        env=environment,
+        env=environment_of(deployer.settings, {}),
     )
 
 
