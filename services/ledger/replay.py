@@ -15,15 +15,13 @@ import asyncpg
 
 from services.ledger.checking.chain import ChainCheck, VerifyResult
 from services.ledger.checking.differences import Differences
-from services.ledger.checking.exact import Comparison, ExactReplay
-from services.ledger.checking.ledger_projections import LedgerComparison
+from services.ledger.checking.exact import ExactReplay, Question
+from services.ledger.checking.parallel import take_all, workers_for
 from services.ledger.checking.reader import (
-    CONNECT_SECONDS_MAX,
     count_facts,
     read_facts,
     snapshot,
 )
-from services.ledger.checking.revenue_projections import RevenueComparison
 from services.ledger.checking.totals import GroupBy, Totals
 from services.ledger.checking.what_if import OtherShares, WhatIf
 from services.ledger.columnar.live import LiveColumns
@@ -88,6 +86,7 @@ async def replay(
     revenue_dsn: str | None = None,
     progress: Progress | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
+    workers: int | None = None,
 ) -> ReplayResult:
     """Return what the facts of the ledger at `dsn` come to, compared with the live read models.
 
@@ -95,46 +94,53 @@ async def replay(
     counts. The columnar engine reads what is sealed from the segments at `place`, where there is
     one, and the rest from the database. `shares` asks what payees would be due with other ones.
     With `revenue_dsn` revenue's read models are compared as well, which may take up to
-    `patience_seconds` where revenue has not applied everything yet.
+    `patience_seconds` where revenue has not applied everything yet. The exact engine works in
+    `workers` processes: without a number one for each core, and only one where facts are few.
     """
+    question = Question(dsn, as_of, group_by, shares, revenue_dsn, patience_seconds)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(snapshot(dsn))
-        differences = Differences()
-        comparison = Comparison(LedgerComparison(connection, differences, as_of))
-        if revenue_dsn is not None:
-            comparison.revenue = RevenueComparison(
-                revenue=await _connect(revenue_dsn, stack),
-                ledger=await _connect(dsn, stack),
-                differences=differences,
-                as_of=as_of,
-                patience_seconds=patience_seconds,
-            )
-        what_if = None if shares is None else WhatIf(shares)
-        exact = ExactReplay(Totals(group_by), what_if, differences, comparison)
+        exact = await question.open(connection, stack)
         chain, with_revenue = None, revenue_dsn is not None
         if engine != "columnar":
-            chain = await exact.run(connection, as_of, progress)
-        columns = LiveColumns(connection, place, differences)
+            chain = await _run(exact, question, connection, workers, progress)
+        columns = LiveColumns(connection, place, exact.differences)
         if engine != "exact":
             found = await columns.run(group_by, as_of, shares, progress)
             if engine == "both":
-                columns.compare_engines(exact.totals, what_if, found)
+                columns.compare_engines(exact.totals, exact.what_if, found)
             else:
-                exact.totals, what_if = found.totals(), found.what_if()
-                with_revenue = await columns.compare(exact.totals, as_of, comparison.revenue)
+                exact.totals, exact.what_if = found.totals(), found.what_if()
+                with_revenue = await columns.compare(exact.totals, as_of, exact.comparison.revenue)
         return ReplayResult(
             as_of=as_of,
             engine=engine,
             events=columns.facts if chain is None else chain.events,
             totals=exact.totals,
-            what_if=what_if,
+            what_if=exact.what_if,
             chain=chain,
             compared=("ledger", "revenue") if with_revenue else ("ledger",),
-            differences=differences,
+            differences=exact.differences,
         )
 
 
-async def _connect(dsn: str, stack: AsyncExitStack) -> asyncpg.Connection:
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
-    stack.push_async_callback(connection.close)
-    return connection
+async def _run(
+    exact: ExactReplay,
+    question: Question,
+    connection: asyncpg.Connection,
+    workers: int | None,
+    progress: Progress | None,
+) -> VerifyResult:
+    """Take all facts, here or in several processes, and return whether their chain fits."""
+    total = await count_facts(connection, question.as_of)
+
+    def taken(events: int) -> None:
+        if progress is not None:
+            progress(events, total)
+
+    count = workers_for(total, workers)
+    if count > 1:
+        await take_all(exact, question, connection, count, taken)
+    else:
+        await exact.take_span(connection, question.as_of, taken)
+    return await exact.finish(connection, question.as_of)

@@ -230,6 +230,15 @@ def replay(
     output: Annotated[
         Path | None, typer.Option("--output", help="A file; without it, standard output.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=64,
+            help="Processes of the exact engine; without it, one for each core.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Recompute balances, true revenue and shares from the ledger's facts alone.
@@ -247,7 +256,13 @@ def replay(
         raise typer.BadParameter("parquet is not for a terminal: name a file with --output")
     with failures_told(), progress_shown("replaying") as progress:
         asked = partial(
-            _replay, data_dir, progress, group_by=group_by, engine=engine, shares=shares
+            _replay,
+            data_dir,
+            progress,
+            group_by=group_by,
+            engine=engine,
+            shares=shares,
+            workers=workers,
         )
         result = asked(as_of=instant)
         if earlier is not None:
@@ -266,6 +281,7 @@ def _replay(
     group_by: GroupBy,
     engine: Engine,
     shares: "OtherShares | None",
+    workers: int | None,
 ) -> "ReplayResult":
     from services.ledger.replay import replay as replay_ledger
     from services.ledger.sealing.places import open_place
@@ -283,6 +299,7 @@ def _replay(
             shares=shares,
             revenue_dsn=revenue_dsn,
             progress=progress,
+            workers=workers,
         )
     )
 

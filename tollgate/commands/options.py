@@ -83,6 +83,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from runtime.refusal import Refusal
     from runtime.signing import SigningKeyError
     from services.deployer.keys import KeyErasedError
+    from services.ledger.checking.parallel import WorkerEndedError
     from services.ledger.periods.attesting import NotAttestedError
     from services.ledger.sealing.manifest import ManifestError
     from services.ledger.sealing.places import PlaceError
@@ -98,4 +99,5 @@ def _expected() -> tuple[type[Exception], ...]:
         *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
         *(SealError, BundleError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
+        *(WorkerEndedError,),
     )

@@ -7,7 +7,7 @@ is described in `docs/ledger-format.md`.
 
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import asyncpg
 
@@ -65,16 +65,26 @@ class _End:
     last_id: str | None = None
 
 
+class Lines:
+    """Keeps in a file what the hash over all streams is made of, about 120 bytes a stream."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.update = file.write
+
+
 @dataclass
 class ChainCheck:
-    """Takes facts in the order of their streams, and remembers the first that does not fit."""
+    """Takes facts in the order of their streams, and remembers the first that does not fit.
+
+    One that takes a part of the streams keeps its `lines` for the one that takes them all.
+    """
 
     events: int = 0
     streams: int = 0
     first_bad: BadFact | None = None
+    lines: Any = field(default_factory=sha256)
     _end: _End | None = None
     _finished: list[_End] = field(default_factory=list)
-    _digest: Any = field(default_factory=sha256)
 
     def take(self, row: FactRow) -> None:
         """Check one fact against the one before."""
@@ -102,13 +112,18 @@ class ChainCheck:
             if heads.get(end.stream) != (end.version, end.hash):
                 self.blame(BadFact(end.stream, end.version, end.last_id, _head_problem(end, heads)))
 
-    async def finish(self, connection: asyncpg.Connection, *, whole: bool) -> VerifyResult:
-        """Return the result; `whole` tells that all facts there are were taken."""
+    async def end(self, connection: asyncpg.Connection, *, whole: bool) -> None:
+        """Check the last stream; `whole` tells that all facts of the streams were taken."""
         self._finish_stream()
         if whole:
             await self.check_heads(connection)
+
+    async def finish(self, connection: asyncpg.Connection, *, whole: bool) -> VerifyResult:
+        """Return the result; `whole` tells that all facts there are were taken."""
+        await self.end(connection, whole=whole)
+        if whole:
             await self._find_lost_streams(connection)
-        return VerifyResult(self.events, self._digest.hexdigest(), self.first_bad)
+        return VerifyResult(self.events, self.lines.hexdigest(), self.first_bad)
 
     async def _find_lost_streams(self, connection: asyncpg.Connection) -> None:
         lost = await connection.fetchrow(
@@ -123,7 +138,7 @@ class ChainCheck:
     def _finish_stream(self) -> None:
         if self._end is not None:
             end = self._end
-            self._digest.update(f"{end.stream} {end.version} {end.hash.hex()}\n".encode())
+            self.lines.update(f"{end.stream} {end.version} {end.hash.hex()}\n".encode())
             self._finished.append(end)
             self.streams += 1
             self._end = None

@@ -29,6 +29,11 @@ class Differences:
         if len(self.kept) < DIFFERENCES_KEPT:
             self.kept.append(Difference(where, key, str(from_facts), str(live)))
 
+    def merge(self, other: "Differences") -> None:
+        """Note what was found elsewhere, after what is noted already."""
+        self.count += other.count
+        self.kept += other.kept[: DIFFERENCES_KEPT - len(self.kept)]
+
     def compare(self, where: str, key: str, *, from_facts: Any, live: Any) -> None:
         """Note a difference if there is one."""
         if from_facts != live:

@@ -1,6 +1,7 @@
 """The exact engine: every fact decided again and folded by the ledger's own rules."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -13,10 +14,10 @@ from services.ledger.checking.chain import ChainCheck, VerifyResult
 from services.ledger.checking.differences import Differences
 from services.ledger.checking.fold import Settlement, WalletFold
 from services.ledger.checking.ledger_projections import LedgerComparison
-from services.ledger.checking.reader import count_facts, read_facts
+from services.ledger.checking.reader import CONNECT_SECONDS_MAX, WHOLE, Span, read_facts
 from services.ledger.checking.revenue_projections import RevenueComparison
-from services.ledger.checking.totals import Totals
-from services.ledger.checking.what_if import WhatIf
+from services.ledger.checking.totals import GroupBy, Totals
+from services.ledger.checking.what_if import OtherShares, WhatIf
 
 CHUNK_WALLETS: Final = 1_000
 CHUNK_SETTLEMENTS: Final = 5_000
@@ -56,21 +57,26 @@ class ExactReplay:
     _finished: list[WalletFold] = field(default_factory=list)
     _settlements: list[Settlement] = field(default_factory=list)
 
-    async def run(
+    async def take_span(
         self,
         connection: asyncpg.Connection,
         as_of: datetime | None,
-        progress: Callable[[int, int], None] | None,
-    ) -> VerifyResult:
-        """Take all facts up to an instant, compare, and return whether their chain fits."""
-        total = await count_facts(connection, as_of)
-        async for rows in read_facts(connection, as_of):
+        taken: Callable[[int], None],
+        span: Span = WHOLE,
+    ) -> None:
+        """Take all facts of a span up to an instant and compare; tell how many were taken."""
+        async for rows in read_facts(connection, as_of, span):
             await self.take(rows)
             if as_of is None:
                 await self.chain.check_heads(connection)
-            if progress is not None:
-                progress(self.chain.events, total)
-        await self.finish()
+            taken(self.chain.events)
+        self._finish_wallet()
+        await self._compare()
+        await self.chain.end(connection, whole=as_of is None)
+
+    async def finish(self, connection: asyncpg.Connection, as_of: datetime | None) -> VerifyResult:
+        """Find what is live without a fact behind it, and return whether the chain fits."""
+        await self.comparison.finish(self.totals.wallets)
         return await self.chain.finish(connection, whole=as_of is None)
 
     async def take(self, rows: list[FactRow]) -> None:
@@ -86,12 +92,6 @@ class ExactReplay:
         self._collect(self._fold)
         if len(self._finished) >= CHUNK_WALLETS or len(self._settlements) >= CHUNK_SETTLEMENTS:
             await self._compare()
-
-    async def finish(self) -> None:
-        """Compare what is left."""
-        self._finish_wallet()
-        await self._compare()
-        await self.comparison.finish(self.totals.wallets)
 
     def _finish_wallet(self) -> None:
         fold = self._fold
@@ -137,3 +137,40 @@ class ExactReplay:
             await self.comparison.ledger.wallets(finished)
         if settlements:
             await self.comparison.settlements(settlements)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a replay is asked for, as `services.ledger.replay` says it.
+
+    `same_as` names the snapshot to read, where it is another connection's.
+    """
+
+    dsn: str
+    as_of: datetime | None
+    group_by: GroupBy
+    shares: OtherShares | None
+    revenue_dsn: str | None
+    patience_seconds: float
+    same_as: str | None = None
+
+    async def open(self, connection: asyncpg.Connection, stack: AsyncExitStack) -> ExactReplay:
+        """Return a replay that has taken nothing yet; `stack` closes what it opens."""
+        differences = Differences()
+        comparison = Comparison(LedgerComparison(connection, differences, self.as_of))
+        if self.revenue_dsn is not None:
+            comparison.revenue = RevenueComparison(
+                revenue=await _connect(self.revenue_dsn, stack),
+                ledger=await _connect(self.dsn, stack),
+                differences=differences,
+                as_of=self.as_of,
+                patience_seconds=self.patience_seconds,
+            )
+        what_if = None if self.shares is None else WhatIf(self.shares)
+        return ExactReplay(Totals(self.group_by), what_if, differences, comparison)
+
+
+async def _connect(dsn: str, stack: AsyncExitStack) -> asyncpg.Connection:
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
+    stack.push_async_callback(connection.close)
+    return connection

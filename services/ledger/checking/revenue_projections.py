@@ -82,15 +82,18 @@ _SETTLED_SHARES: Final = """
 
 @dataclass
 class RevenueComparison:
-    """Compares chunks of settlements; at the end, whether revenue has lines besides."""
+    """Compares chunks of settlements; at the end, whether revenue has lines besides.
+
+    `lines` and `shares` are how many there must be of what was settled, of what was compared.
+    """
 
     revenue: asyncpg.Connection
     ledger: asyncpg.Connection
     differences: Differences
     as_of: datetime | None
     patience_seconds: float
-    _lines: int = 0
-    _shares: int = 0
+    lines: int = 0
+    shares: int = 0
 
     async def settlements(self, settlements: Sequence[Settlement]) -> None:
         """Compare settlements with lines of revenue, and with what each payee has for them.
@@ -113,8 +116,8 @@ class RevenueComparison:
                 "revenue.payee_lines", name, from_facts=due, live=shares.get(key, [])
             )
             if key[1] == "settled":
-                self._lines += 1
-                self._shares += len(due)
+                self.lines += 1
+                self.shares += len(due)
 
     async def finish(self) -> None:
         """Check the payees' rounding, and find lines that no settlement stands behind."""
@@ -132,8 +135,8 @@ class RevenueComparison:
                 from_facts=row["running_total_minor"],
                 live=row["total_minor"],
             )
-        await self._find_extra(_SETTLED_LINES, self._lines, "revenue.revenue_lines")
-        await self._find_extra(_SETTLED_SHARES, self._shares, "revenue.payee_lines")
+        await self._find_extra(_SETTLED_LINES, self.lines, "revenue.revenue_lines")
+        await self._find_extra(_SETTLED_SHARES, self.shares, "revenue.payee_lines")
 
     async def total(self, true_revenue_minor: int) -> int:
         """Return the sum of all lines, after waiting for it to be as expected."""

@@ -1,7 +1,7 @@
 """Adds up balances, true revenue and shares by user, module, partner, agent or month."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal
 
@@ -52,6 +52,11 @@ class Group:
         self.true_revenue_minor += other.true_revenue_minor
         self.partner_entitlement += other.partner_entitlement
         self.agent_entitlement += other.agent_entitlement
+
+    def merge(self, other: "Group") -> None:
+        """Count all of another group's figures."""
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
 
     def add(self, settlement: Settlement) -> None:
         """Count a settlement."""
@@ -109,6 +114,13 @@ class Totals:
         self.total.add_balance(balance)
         if self.group_by == "user":
             self._group(user_id).add_balance(balance)
+
+    def merge(self, other: "Totals") -> None:
+        """Count what other wallets come to, in the same grouping."""
+        for key, figures in other.groups.items():
+            self._group(key).merge(figures)
+        self.total.merge(other.total)
+        self.wallets += other.wallets
 
     def _group(self, key: str | None) -> Group:
         group = self.groups.get(key)

@@ -88,6 +88,13 @@ class WhatIf:
                 then = was if other is None else other
                 self.figures(role, payee_id).add(revenue, revenue * was, revenue * then)
 
+    def merge(self, other: "WhatIf") -> None:
+        """Count what was added up elsewhere, by the same shares."""
+        for key, found in other.payees.items():
+            self.figures(*key).add(
+                found.true_revenue_minor, found.entitlement, found.entitlement_if
+            )
+
     def figures(self, role: PayeeRole, payee_id: str) -> PayeeFigures:
         """Return a payee's figures."""
         return self.payees.setdefault((role, payee_id), PayeeFigures())
