@@ -136,8 +136,9 @@ class Crash:
         return killed
 
     async def ends(self) -> dict[str, Any]:
-        """Return the fact that the build ended with."""
+        """Return the fact that the build ended with, once its runner has nothing left to report."""
         await self.deployer.until_ended(self.deployment_id)
+        await self.deployer.until_no_runner()
         fact: dict[str, Any] = json.loads(await self.deployer.last_fact(self.deployment_id))
         return fact
 
@@ -201,4 +202,3 @@ async def it_is_consistent(crash: Crash, told: dict[str, Any]) -> None:
     assert len({build for build, _ in ends}) == len(ends)
     holds = [hold for _, hold in ends if hold is not None]
     assert holds == [f"hold-{crash.deployment_id}-1"]
-    await crash.deployer.until_no_runner()

@@ -10,7 +10,7 @@ from tests.integration.deployer.processes import HandledDeployer
 from tests.support.tools import program
 
 MADE = {"mode": "managed", "type": "terraform_data", "name": "made", "instances": [{}]}
-ANOTHERS = {"version": 4, "serial": 99, "lineage": "another's", "resources": [MADE] * 77}
+OF_ANOTHER = {"version": 4, "serial": 99, "lineage": "another's", "resources": [MADE] * 77}
 PLANTED = {
     "a link as the state": 'ln -s "$1/errored.tfstate" errored.tfstate',
     "a link as its folder": 'mv "$PWD" "$PWD.away" && ln -s "$1" "${PWD}"',
@@ -28,7 +28,7 @@ async def test_when_its_runner_is_killed_nothing_of_another_folder_is_taken(
     plant: str, deployer: HandledDeployer, tmp_path: Path
 ) -> None:
     another = tmp_path / SIGNS
-    (another / "errored.tfstate").write_text(json.dumps(ANOTHERS))
+    (another / "errored.tfstate").write_text(json.dumps(OF_ANOTHER))
     folder = running(tmp_path / "planter", f"sh ./plant.sh {another}")
     (folder / "plant.sh").write_text(f"{plant} && echo it is planted\nsleep 73\n")
     deployment_id = await deployer.deploy(folder, {})
@@ -42,4 +42,4 @@ async def test_when_its_runner_is_killed_nothing_of_another_folder_is_taken(
     assert (told["code"], told["platform_fault"]) == ("RUNNER_LOST", True)
     rows = await deployer.pool.fetch("select resources from states")
     assert [row["resources"] for row in rows if row["resources"] > 1] == []
-    assert json.loads((another / "errored.tfstate").read_text()) == ANOTHERS
+    assert json.loads((another / "errored.tfstate").read_text()) == OF_ANOTHER
