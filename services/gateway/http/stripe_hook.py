@@ -7,6 +7,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
+from contracts.stripe_events import STRIPE_EVENTS
 from contracts.types import ForeignId, Id
 from services.gateway.events import StripeEventTaken
 from services.gateway.handlers import Ask
@@ -22,22 +23,6 @@ router = resource("Hooks")
 STRIPE: Final = "stripe"
 """Who says what a webhook says."""
 WORTH_KNOWING_FOR: Final = timedelta(days=30)
-
-FOLLOWED: Final = frozenset(
-    {
-        "checkout.session.completed",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-        "checkout.session.expired",
-        "charge.refunded",
-        "refund.updated",
-        "refund.failed",
-        "charge.dispute.created",
-        "charge.dispute.updated",
-        "charge.dispute.closed",
-    }
-)
-"""The events that a purchase depends on; of others Stripe need not tell, and nothing is kept."""
 
 
 class _Lax(BaseModel):
@@ -111,7 +96,7 @@ async def stripe_hook(request: Request, gateway: TheGateway) -> Received:
 def _read(body: bytes) -> _Event | None:
     """Return an event that purchases depend on; nothing of another; a 400 of what is no event."""
     try:
-        if _Any.model_validate_json(body).type not in FOLLOWED:
+        if _Any.model_validate_json(body).type not in STRIPE_EVENTS:
             return None
         return _Event.model_validate_json(body)
     except ValidationError as error:

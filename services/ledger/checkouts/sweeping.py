@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from contracts.stripe_events import STRIPE_EVENTS
 from runtime.ids import new_id
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
@@ -26,18 +27,6 @@ OVERLAP: Final = timedelta(hours=1)
 KEPT_BY_STRIPE: Final = timedelta(days=29)
 CHECKOUTS_MAX: Final = 100_000
 """So many are open at most: what is beyond is still found by its events."""
-TYPES: Final = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-    "charge.refunded",
-    "refund.updated",
-    "refund.failed",
-    "charge.dispute.created",
-    "charge.dispute.updated",
-    "charge.dispute.closed",
-)
 
 _UNFINISHED: Final = """
     select checkout_id, requested_at, session_expires_at from checkouts
@@ -110,7 +99,7 @@ class Sweep:
         return found
 
     async def _missed_events(self, since: datetime) -> list[Happened]:
-        happened = await self._gateway.happened_since(since, TYPES)
+        happened = await self._gateway.happened_since(since, STRIPE_EVENTS)
         async with self._running.pool.acquire() as connection:
             rows = await connection.fetch(
                 "select event_id from stripe_events_followed where event_id = any ($1::text[])",
