@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from runtime.connection import Connection
 from runtime.ids import new_id, new_secret
@@ -17,6 +17,7 @@ CREDENTIAL_LENGTH_MAX: Final = 200
 USED_EVERY: Final = timedelta(minutes=1)
 
 Scope = Literal["read", "write"]
+SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ async def principal_of_session(
         user_id=row["user_id"],
         roles=frozenset(row["roles"]),
         via="session",
-        scopes=frozenset({"read", "write"}),
+        scopes=SCOPES,
         credential_hash=id_hash,
         expires_at=row["expires_at"],
     )
@@ -126,7 +127,11 @@ async def principal_of_token(connection: Connection, text: str, now: datetime) -
 async def principal_of_subject(
     connection: Connection, claims: Mapping[str, Any], text: str
 ) -> Principal | None:
-    """Return whose JWT it is, its claims checked, if its subject is linked to an active user."""
+    """Return whose JWT it is, its claims checked, if its subject is linked to an active user.
+
+    Its `scope` (RFC 9068: names with spaces between) narrows what it may do; without one it may
+    do all that its user may. Names that are not ours give nothing.
+    """
     row = await connection.fetchrow(
         """select i.user_id, u.roles from identities i join users u using (user_id)
            where i.issuer = $1 and i.subject = $2 and u.active""",
@@ -139,7 +144,7 @@ async def principal_of_subject(
         user_id=row["user_id"],
         roles=frozenset(row["roles"]),
         via="token",
-        scopes=frozenset({"read", "write"}),
+        scopes=SCOPES.intersection(claims["scope"].split(" ")) if "scope" in claims else SCOPES,
         credential_hash=credential_hash(text),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )

@@ -90,4 +90,6 @@ def read_token(
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_LENGTH_MAX:
         raise BadTokenError("the subject is none")
+    if not isinstance(claims.get("scope", ""), str):
+        raise BadTokenError("the scope is no text")
     return claims

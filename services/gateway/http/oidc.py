@@ -1,7 +1,8 @@
 """Signing in with an OpenID Connect provider: the code flow with PKCE (S256).
 
 What must come back unchanged goes into a cookie, encrypted: so the answer is good only in the
-browser that asked, once, and for ten minutes.
+browser that asked, once, and for ten minutes. Whoever comes back and is not signed in is a person
+who sees what we answer: they are sent to the page to sign in, with the code of what went wrong.
 """
 
 import base64
@@ -14,11 +15,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
+import structlog
 from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from runtime.ids import new_id
+from runtime.processor import OUTAGES, UnavailableError
+from runtime.refusal import Refusal
 from runtime.sealing import SealingError
 from services.gateway.account_rows import EmailTakenRefusal, NewAccount, agent_of_code
 from services.gateway.acts import note
@@ -51,6 +55,7 @@ PATH: Final = "/auth/oidc"
 CALLBACK: Final = f"{PATH}/callback"
 MINUTES_MAX: Final = 10
 HOME: Final = "/"
+SIGN_IN_PAGE: Final = "/signin"
 _LOCAL: Final = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
 _SEE_OTHER: Final = 303
 _REDIRECTED: Final[dict[int | str, dict[str, Any]]] = {
@@ -81,7 +86,7 @@ async def oidc_login(
     try:
         endpoints = await provider.endpoints()
     except ProviderError as error:
-        raise ProblemError("OIDC_UNAVAILABLE", str(error)) from error
+        return _not_signed_in(gateway, "OIDC_UNAVAILABLE", str(error))
     kept = {
         "state": secrets.token_urlsafe(32),
         "nonce": secrets.token_urlsafe(32),
@@ -129,31 +134,56 @@ async def oidc_callback(
     iss: Text = None,
     error: Text = None,
 ) -> Response:
-    """Take a browser back from the provider, and sign in."""
+    """Take a browser back from the provider, and sign in.
+
+    Where that fails, it goes on to `/signin?error=CODE`, with the code of a problem.
+    """
     provider = _provider(gateway)
-    kept = _kept(gateway, request, state)
     try:
+        kept = _kept(gateway, request, state)
         claims = await _claims(gateway, provider, kept, code=code, iss=iss, error=error)
+        linked = await _account(gateway, claims, kept, gateway.now)
     except BadTokenError as problem:
-        raise ProblemError("OIDC_REFUSED", str(problem)) from problem
+        return _not_signed_in(gateway, "OIDC_REFUSED", str(problem))
     except ProviderError as problem:
-        raise ProblemError("OIDC_UNAVAILABLE", str(problem)) from problem
-    now = gateway.now
-    linked = await _account(gateway, claims, kept, now)
+        return _not_signed_in(gateway, "OIDC_UNAVAILABLE", str(problem))
+    except (ProblemError, Refusal) as problem:
+        return _not_signed_in(gateway, problem.code, str(problem))
+    except (UnavailableError, TimeoutError, *OUTAGES) as problem:
+        return _not_signed_in(gateway, "UNAVAILABLE", repr(problem))
     if not linked.active:
-        raise ProblemError("ACCOUNT_INACTIVE")
-    lasts = timedelta(hours=gateway.settings.session_hours)
+        return _not_signed_in(gateway, "ACCOUNT_INACTIVE")
+    return await _signed_in(gateway, request, linked, kept["return_to"])
+
+
+async def _signed_in(
+    gateway: Gateway, request: Request, linked: Linked, return_to: str
+) -> Response:
+    """Begin a session, and send the browser to where it wanted to go."""
+    now, lasts = gateway.now, timedelta(hours=gateway.settings.session_hours)
     async with gateway.connection() as connection, connection.transaction():
         await end_session_of(connection, request)
         text = await begin_session(connection, linked.user_id, now=now, lasts=lasts)
         details = {"by": "openid"}
         await note(connection, "signed_in", actor=linked.user_id, at=now, details=details)
-    response = RedirectResponse(kept["return_to"], status_code=_SEE_OTHER)
+    response = _leads_to(gateway, return_to)
+    set_session_cookie(gateway, response, text, lasts)
+    return response
+
+
+def _not_signed_in(gateway: Gateway, code: str, reason: str = "") -> Response:
+    """Send the browser to the page to sign in, which says what the code means."""
+    structlog.get_logger().info("openid.not_signed_in", code=code, reason=reason)
+    return _leads_to(gateway, f"{SIGN_IN_PAGE}?{urlencode({'error': code})}")
+
+
+def _leads_to(gateway: Gateway, path: str) -> Response:
+    """Send the browser on to a path of ours; what was kept for the way back is used up."""
+    response = RedirectResponse(path, status_code=_SEE_OTHER)
     response.headers["Cache-Control"] = "no-store"
     response.delete_cookie(
         COOKIE, path=PATH, httponly=True, samesite="lax", secure=is_secure(gateway)
     )
-    set_session_cookie(gateway, response, text, lasts)
     return response
 
 

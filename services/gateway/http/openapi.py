@@ -131,7 +131,7 @@ _MORE: Final[dict[str, set[int]]] = {
     "balance": {404},
     "project_costs": {404, 409},
     "oidc_login": {404},
-    "oidc_callback": {403, 404, 409},
+    "oidc_callback": {404},
 }
 """How else a call can go wrong, by its name."""
 

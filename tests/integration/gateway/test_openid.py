@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from devkit.ports import free_port
 from runtime.clock import system_clock
+from services.gateway.http.problems import CODES
 from services.gateway.jwt_reader import BadTokenError
 from services.gateway.openid_provider import Client, OpenIdProvider
 from tests.integration.gateway.api import PASSWORD, Api, Person, running_api
@@ -61,6 +62,17 @@ async def goes_there(person: Person, **query: str) -> str:
 
 async def signs_in(person: Person, **query: str) -> httpx2.Response:
     return await person.asks("GET", await goes_there(person, **query))
+
+
+async def is_sent_to_sign_in(person: Person, path: str, code: str) -> None:
+    """Somebody comes back, is not signed in, and sees a page that can say why; no JSON."""
+    back = await person.asks("GET", path)
+
+    assert (back.status_code, back.headers["location"]) == (303, f"/signin?error={code}"), back.text
+    assert back.headers["cache-control"] == "no-store"
+    assert back.content == b""
+    assert "tollgate_session=" not in back.headers["set-cookie"]
+    assert code in CODES
 
 
 async def test_somebody_new_signs_in_and_is_a_user_without_a_password(site: Api) -> None:
@@ -124,7 +136,7 @@ async def test_an_address_that_goes_to_another_subject_takes_no_account_with_it(
     issuer.behaves(claims={**ADA, "sub": "the new ada"})
     other = Person(site.client())
 
-    await other.is_refused("GET", await goes_there(other), status=409, code="EMAIL_TAKEN")
+    await is_sent_to_sign_in(other, await goes_there(other), "EMAIL_TAKEN")
 
 
 async def test_a_sign_in_ends_the_session_that_was_before(site: Api) -> None:
@@ -145,20 +157,21 @@ async def test_whoever_is_deactivated_does_not_come_in_by_the_provider(site: Api
     me = await ada.gets("/api/me")
     await admin.asks("PATCH", f"/api/users/{me['id']}", {"active": False})
 
-    await ada.is_refused("GET", await goes_there(ada), status=403, code="ACCOUNT_INACTIVE")
+    await is_sent_to_sign_in(ada, await goes_there(ada), "ACCOUNT_INACTIVE")
 
 
 async def test_an_answer_is_good_only_where_it_was_asked_for_and_once(site: Api) -> None:
     ada, mallory = Person(site.client()), Person(site.client())
     back = await goes_there(ada)
-    mismatch: Any = {"status": 400, "code": "OIDC_STATE_MISMATCH"}
+    mismatch = "OIDC_STATE_MISMATCH"
 
-    await mallory.is_refused("GET", back, **mismatch)
+    await is_sent_to_sign_in(mallory, back, mismatch)
     await goes_there(mallory)
-    await mallory.is_refused("GET", back, **mismatch)
-    await ada.is_refused("GET", "/auth/oidc/callback", **mismatch)
-    assert (await ada.asks("GET", back)).status_code == 303
-    await ada.is_refused("GET", back, **mismatch)
+    await is_sent_to_sign_in(mallory, back, mismatch)
+    assert (await ada.asks("GET", back)).headers["location"] == "/"
+    await is_sent_to_sign_in(ada, back, mismatch)
+    await goes_there(ada)
+    await is_sent_to_sign_in(ada, "/auth/oidc/callback", mismatch)
 
 
 @pytest.mark.parametrize(
@@ -171,41 +184,47 @@ async def test_nobody_is_sent_elsewhere_afterwards(site: Api, return_to: str) ->
     )  # fmt: skip
 
 
-MISDEEDS: list[tuple[str, dict[str, Any], int, str]] = [
-    ("no algorithm", {"alg": "none"}, 400, "OIDC_REFUSED"),
-    ("the public key as a secret", {"alg": "HS256"}, 400, "OIDC_REFUSED"),
-    ("another's signature", {"forged": True}, 400, "OIDC_REFUSED"),
-    ("another's nonce", {"claims": {**ADA, "nonce": "x"}}, 400, "OIDC_REFUSED"),
-    ("no nonce", {"claims": {**ADA, "nonce": None}}, 400, "OIDC_REFUSED"),
-    ("another's audience", {"claims": {**ADA, "aud": "another"}}, 400, "OIDC_REFUSED"),
-    ("another party", {"claims": {**ADA, "azp": "another"}}, 400, "OIDC_REFUSED"),
-    ("another issuer's token", {"claims": {**ADA, "iss": "https://x"}}, 400, "OIDC_REFUSED"),
-    ("another issuer's answer", {"back": {"iss": "https://x"}}, 400, "OIDC_REFUSED"),
-    ("expired", {"claims": {**ADA, "exp": 1_000_000_000}}, 400, "OIDC_REFUSED"),
-    ("without an end", {"claims": {**ADA, "exp": None}}, 400, "OIDC_REFUSED"),
-    ("nobody", {"claims": {**ADA, "sub": None}}, 400, "OIDC_REFUSED"),
-    ("an unknown critical header", {"header": {"crit": ["x"], "x": 1}}, 400, "OIDC_REFUSED"),
-    ("a code of nobody's", {"back": {"code": "x"}}, 400, "OIDC_REFUSED"),
-    ("refused there", {"back": {"error": "access_denied"}}, 400, "OIDC_REFUSED"),
-    ("no keys", {"keys": "empty"}, 400, "OIDC_REFUSED"),
-    ("no key set", {"keys": "gone"}, 400, "OIDC_REFUSED"),
-    ("another state", {"back": {"state": "x"}}, 400, "OIDC_STATE_MISMATCH"),
-    ("an address that is not verified", {"claims": {**ADA, "email_verified": False}}, 403,
-     "OIDC_EMAIL_NOT_VERIFIED"),
-    ("verified, as a text", {"claims": {**ADA, "email_verified": "true"}}, 403,
-     "OIDC_EMAIL_NOT_VERIFIED"),
-    ("no address", {"claims": {**ADA, "email": None}}, 403, "OIDC_EMAIL_NOT_VERIFIED"),
-]  # fmt: skip
+MISDEEDS: list[tuple[str, dict[str, Any], str]] = [
+    ("no algorithm", {"alg": "none"}, "OIDC_REFUSED"),
+    ("the public key as a secret", {"alg": "HS256"}, "OIDC_REFUSED"),
+    ("another's signature", {"forged": True}, "OIDC_REFUSED"),
+    ("another's nonce", {"claims": {**ADA, "nonce": "x"}}, "OIDC_REFUSED"),
+    ("no nonce", {"claims": {**ADA, "nonce": None}}, "OIDC_REFUSED"),
+    ("another's audience", {"claims": {**ADA, "aud": "another"}}, "OIDC_REFUSED"),
+    ("another party", {"claims": {**ADA, "azp": "another"}}, "OIDC_REFUSED"),
+    ("another issuer's token", {"claims": {**ADA, "iss": "https://x"}}, "OIDC_REFUSED"),
+    ("another issuer's answer", {"back": {"iss": "https://x"}}, "OIDC_REFUSED"),
+    ("expired", {"claims": {**ADA, "exp": 1_000_000_000}}, "OIDC_REFUSED"),
+    ("without an end", {"claims": {**ADA, "exp": None}}, "OIDC_REFUSED"),
+    ("nobody", {"claims": {**ADA, "sub": None}}, "OIDC_REFUSED"),
+    ("an unknown critical header", {"header": {"crit": ["x"], "x": 1}}, "OIDC_REFUSED"),
+    ("a code of nobody's", {"back": {"code": "x"}}, "OIDC_REFUSED"),
+    ("refused there", {"back": {"error": "access_denied"}}, "OIDC_REFUSED"),
+    ("no keys", {"keys": "empty"}, "OIDC_REFUSED"),
+    ("no key set", {"keys": "gone"}, "OIDC_REFUSED"),
+    ("another state", {"back": {"state": "x"}}, "OIDC_STATE_MISMATCH"),
+    (
+        "an address that is not verified",
+        {"claims": {**ADA, "email_verified": False}},
+        "OIDC_EMAIL_NOT_VERIFIED",
+    ),
+    (
+        "verified, as a text",
+        {"claims": {**ADA, "email_verified": "true"}},
+        "OIDC_EMAIL_NOT_VERIFIED",
+    ),
+    ("no address", {"claims": {**ADA, "email": None}}, "OIDC_EMAIL_NOT_VERIFIED"),
+]
 
 
-@pytest.mark.parametrize(("what", "behaviour", "status", "code"), MISDEEDS)
+@pytest.mark.parametrize(("what", "behaviour", "code"), MISDEEDS)
 async def test_what_the_provider_must_not_say_signs_nobody_in(
-    *, site: Api, issuer: Issuer, what: str, behaviour: dict[str, Any], status: int, code: str
+    *, site: Api, issuer: Issuer, what: str, behaviour: dict[str, Any], code: str
 ) -> None:
     issuer.behaves(**behaviour)
     ada = Person(site.client())
 
-    await ada.is_refused("GET", await goes_there(ada), status=status, code=code)
+    await is_sent_to_sign_in(ada, await goes_there(ada), code)
 
     await ada.is_refused("GET", "/api/me", status=401, code="UNAUTHENTICATED")
     assert await site.running.pool.fetchval("select count(*) from accounts") == 0, what
@@ -214,9 +233,7 @@ async def test_what_the_provider_must_not_say_signs_nobody_in(
 async def test_a_provider_that_says_it_is_another_is_not_used(site: Api, issuer: Issuer) -> None:
     issuer.behaves(issuer="https://another.example")
 
-    await Person(site.client()).is_refused(
-        "GET", "/auth/oidc/login", status=503, code="OIDC_UNAVAILABLE"
-    )
+    await is_sent_to_sign_in(Person(site.client()), "/auth/oidc/login", "OIDC_UNAVAILABLE")
 
 
 async def test_registration_that_is_closed_is_closed_here_too(site: Api) -> None:
@@ -224,7 +241,7 @@ async def test_registration_that_is_closed_is_closed_here_too(site: Api) -> None
     await admin.asks("PATCH", "/api/settings", {"self_registration": False})
     ada = Person(site.client())
 
-    await ada.is_refused("GET", await goes_there(ada), status=403, code="REGISTRATION_CLOSED")
+    await is_sent_to_sign_in(ada, await goes_there(ada), "REGISTRATION_CLOSED")
 
 
 async def asks_with(site: Api, token: str) -> httpx2.Response:
@@ -243,11 +260,41 @@ async def test_a_jwt_of_the_issuer_is_the_user_whom_it_names(site: Api, issuer: 
 
 
 @pytest.mark.parametrize(
+    ("scope", "reads", "writes"),
+    [
+        (None, 200, 204),
+        ("read write", 200, 204),
+        ("openid read", 200, 403),
+        ("write", 403, 204),
+        ("openid profile", 403, 403),
+        ("", 403, 403),
+        ("readwrite", 403, 403),
+        ("READ", 403, 403),
+    ],
+)
+async def test_a_jwt_may_do_what_its_scope_says_as_an_api_token_may(
+    *, site: Api, issuer: Issuer, scope: str | None, reads: int, writes: int
+) -> None:
+    await signs_in(Person(site.client()))
+    token = issuer.mints(claims={**ADA, "scope": scope})
+    program = Person(site.client())
+    headers = {"Authorization": f"Bearer {token}"}
+
+    read = await program.asks("GET", "/api/me", headers=headers)
+    written = await program.asks("DELETE", "/api/me", headers=headers)
+
+    assert (read.status_code, written.status_code) == (reads, writes)
+    for answer in (read, written):
+        assert answer.status_code < 400 or answer.json()["code"] == "INSUFFICIENT_SCOPE"
+
+
+@pytest.mark.parametrize(
     "behaviour",
     [
         {"alg": "none"},
         {"alg": "HS256"},
         {"forged": True},
+        {"claims": {**ADA, "scope": ["read", "write"]}},
         {"claims": {**ADA, "exp": 1_000_000_000}},
         {"claims": {**ADA, "exp": None}},
         {"claims": {**ADA, "nbf": 9_000_000_000}},
