@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 T = TypeVar("T")
 
@@ -21,6 +21,11 @@ PASSWORD_LENGTH_MAX: Final = 256
 
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
+NOBODYS: Final = (
+    "$argon2id$v=19$m=19456,t=2,p=1$"
+    "W23d5kBMyDCCu4TECEn/xQ$qRrieCjVNsA21AQvIm/Ar7nm/nLGeBe3v9yBu6ksLuY"
+)
+"""The hash of 32 random bytes that nobody kept, of the same costs as everybody's."""
 
 _MALLOPT_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 1024 * 1024
@@ -44,27 +49,29 @@ class BusyError(Exception):
 class Passwords:
     """Hashes and checks passwords."""
 
-    def __init__(self) -> None:
+    def __init__(self, hasher: PasswordHasher = _HASHER) -> None:
         return_large_blocks()
+        self._hasher = hasher
         self._room = asyncio.Semaphore(AT_ONCE_MAX)
         self._waiting = 0
-        self._nobodys: str | None = None
 
     async def hash(self, password: str) -> str:
         """Return a password's hash; `BusyError` where too many wait."""
-        return await self._in_turn(lambda: _HASHER.hash(password))
+        return await self._in_turn(lambda: self._hasher.hash(password))
 
     async def is_right(self, password: str, password_hash: str | None) -> bool:
         """Return whether the password is the one that was hashed.
 
-        Without a hash it takes as long, and is not: so nobody learns who has an account.
+        Without a hash it does the same work, and is not: so nobody learns who has an account.
         """
-        if password_hash is None:
-            if self._nobodys is None:
-                self._nobodys = await self.hash("nobody has this password")
-            await self._in_turn(lambda: _verify(self._nobodys or "", password))
+        verified = await self._in_turn(lambda: self._verify(password_hash or NOBODYS, password))
+        return verified and password_hash is not None
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
             return False
-        return await self._in_turn(lambda: _verify(password_hash, password))
 
     async def _in_turn(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:
@@ -80,10 +87,3 @@ class Passwords:
 def is_outdated(password_hash: str) -> bool:
     """Return whether the hash was made with other costs than are used now."""
     return _HASHER.check_needs_rehash(password_hash)
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    try:
-        return _HASHER.verify(password_hash, password)
-    except (VerifyMismatchError, VerificationError, InvalidHashError):
-        return False
