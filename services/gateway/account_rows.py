@@ -40,6 +40,8 @@ class Account:
     repository_branch: str | None
     token_configured: bool
     webhook_secret_configured: bool
+    notify_deployments: bool
+    notify_credits: bool
     created_at: datetime
     revision: int
 
@@ -63,6 +65,7 @@ _ACCOUNT = """
            a.repository_url, a.repository_branch,
            a.repository_token is not null as token_configured,
            a.repository_webhook_secret is not null as webhook_secret_configured,
+           a.notify_deployments, a.notify_credits,
            u.registered_at as created_at, u.revision
     from accounts a join users u using (user_id)"""
 
@@ -130,14 +133,26 @@ async def change_password(connection: Connection, user_id: str, password_hash: s
     )
 
 
+async def lock_account(connection: Connection, user_id: str) -> None:
+    """Have every other change of an account wait until the transaction ends."""
+    await connection.execute("select 1 from accounts where user_id = $1 for update", user_id)
+
+
 async def change_profile(
-    connection: Connection, user_id: str, *, name: str | None, repository: Repository
+    connection: Connection,
+    user_id: str,
+    *,
+    name: str | None,
+    notify_deployments: bool,
+    notify_credits: bool,
+    repository: Repository,
 ) -> None:
     """Set what a user says of themselves, all of it."""
     await connection.execute(
         """update accounts
            set name = $2, repository_url = $3, repository_branch = $4, repository_token = $5,
-               repository_webhook_secret = $6, repository_key = $7
+               repository_webhook_secret = $6, repository_key = $7, notify_deployments = $8,
+               notify_credits = $9
            where user_id = $1""",
         user_id,
         name,
@@ -146,6 +161,8 @@ async def change_profile(
         repository.token,
         repository.webhook_secret,
         None if repository.url is None else repository_key(repository.url),
+        notify_deployments,
+        notify_credits,
     )
 
 

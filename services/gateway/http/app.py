@@ -51,6 +51,7 @@ from services.gateway.http.cursors import Cursors
 from services.gateway.http.door import Door
 from services.gateway.http.frame import BODY_BYTES_MAX, Frame
 from services.gateway.http.problems import problem_response, response_for
+from services.gateway.http.route import written_out
 from services.gateway.http.session import is_secure
 from services.gateway.passwords import BusyError
 from services.gateway.settings import origins_of
@@ -84,6 +85,7 @@ def build_app(gateway: Gateway) -> ASGIApp:
     app.state.cursors = Cursors(gateway.vault.derived("cursors"))
     for resource in RESOURCES:
         app.router.routes.extend(resource.router.routes)
+    app.state.written_out = written_out(app.routes)
     expected: tuple[type[Exception], ...] = (
         HTTPException,
         RequestValidationError,

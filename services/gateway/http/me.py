@@ -9,10 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.types import Role
+from runtime.connection import Connection
 from services.gateway.account_rows import (
     Account,
     account_of,
     change_profile,
+    lock_account,
     repository_of,
 )
 from services.gateway.account_rows import Repository as RepositoryRow
@@ -54,11 +56,26 @@ class RepositoryChange(Input):
     ) = left_out()
 
 
+class Notifications(Output):
+    """Of what the pages tell somebody who looks at another page; the live feed has all of it."""
+
+    deployments: Annotated[bool, Field(description="A deployment of one's own has ended.")]
+    credits: Annotated[bool, Field(description="Credits have come, or have gone.")]
+
+
+class NotificationsChange(Input):
+    """What shall be told, or no more."""
+
+    deployments: bool = left_out()
+    credits: bool = left_out()
+
+
 class ProfileChange(Input):
     """What shall be changed of oneself."""
 
     name: str | None = left_out()
     repository: RepositoryChange = left_out()
+    notifications: NotificationsChange = left_out()
 
 
 class Me(Output):
@@ -71,6 +88,7 @@ class Me(Output):
     referred_by: str | None
     referral_code: str | None
     repository: Repository
+    notifications: Notifications
     created_at: datetime
 
 
@@ -78,40 +96,48 @@ class Me(Output):
 @signed_in
 async def me(gateway: TheGateway, asker: Asker) -> Me:
     """Read oneself."""
-    return _me(await _account(gateway, asker.user_id))
+    async with gateway.connection() as connection:
+        return _me(await _account(connection, asker.user_id))
 
 
 @router.patch("/api/me")
 @signed_in
 async def change_me(body: ProfileChange, request: Request, gateway: TheGateway, asker: Asker) -> Me:
-    """Change one's name and repository."""
-    account = await _account(gateway, asker.user_id)
-    if_match = request.headers.get("if-match")
-    if if_match is not None and not matches(
-        if_match, etag_of(_me(account).model_dump_json().encode())
-    ):
-        raise ProblemError("PRECONDITION_FAILED")
+    """Change one's name, repository, and what one is told of."""
     given = body.model_fields_set
-    name = body.name if "name" in given else account.name
-    check_name(name)
     async with gateway.connection() as connection, connection.transaction():
+        await lock_account(connection, asker.user_id)
+        account = await _account(connection, asker.user_id)
+        if_match = request.headers.get("if-match")
+        if if_match is not None and not matches(
+            if_match, etag_of(_me(account).model_dump_json().encode())
+        ):
+            raise ProblemError("PRECONDITION_FAILED")
+        name = body.name if "name" in given else account.name
+        check_name(name)
         repository = await repository_of(connection, asker.user_id)
         if "repository" in given:
             repository = _changed(gateway, repository, body.repository)
-        await change_profile(connection, asker.user_id, name=name, repository=repository)
-        # Which fields, not what stands in them: names may be erased, and tokens are secret.
-        changed = sorted(given - {"repository"})
-        if "repository" in given:
-            changed += [f"repository.{name}" for name in sorted(body.repository.model_fields_set)]
+        told = Notifications(deployments=account.notify_deployments, credits=account.notify_credits)
+        if "notifications" in given:
+            told = told.model_copy(update=body.notifications.model_dump(exclude_unset=True))
+        await change_profile(
+            connection,
+            asker.user_id,
+            name=name,
+            notify_deployments=told.deployments,
+            notify_credits=told.credits,
+            repository=repository,
+        )
         await note(
             connection,
             "profile_changed",
             actor=asker.user_id,
             at=gateway.now,
             subject=asker.user_id,
-            details={"fields": changed},
+            details={"fields": _fields(body)},
         )
-    return _me(await _account(gateway, asker.user_id))
+        return _me(await _account(connection, asker.user_id))
 
 
 @router.delete("/api/me", status_code=204)
@@ -145,9 +171,20 @@ def _changed(gateway: Gateway, before: RepositoryRow, body: RepositoryChange) ->
     return after
 
 
-async def _account(gateway: Gateway, user_id: str) -> Account:
-    async with gateway.connection() as connection:
-        account = await account_of(connection, user_id)
+def _fields(body: ProfileChange) -> list[str]:
+    """Return which fields change, not what stands in them: names may be erased, tokens secret."""
+    found: list[str] = []
+    for field in sorted(body.model_fields_set):
+        value = getattr(body, field)
+        if isinstance(value, Input):
+            found += [f"{field}.{inner}" for inner in sorted(value.model_fields_set)]
+        else:
+            found.append(field)
+    return found
+
+
+async def _account(connection: Connection, user_id: str) -> Account:
+    account = await account_of(connection, user_id)
     if account is None:
         raise ProblemError("NOT_FOUND")
     return account
@@ -166,6 +203,9 @@ def _me(account: Account) -> Me:
             branch=account.repository_branch,
             token_configured=account.token_configured,
             webhook_secret_configured=account.webhook_secret_configured,
+        ),
+        notifications=Notifications(
+            deployments=account.notify_deployments, credits=account.notify_credits
         ),
         created_at=account.created_at,
     )

@@ -1,6 +1,6 @@
 """A route of the API: through the door, read strictly, answered once for each Idempotency-Key."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -8,6 +8,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 from typing_extensions import override
 
 from runtime.ids import new_id
@@ -47,6 +49,17 @@ class GatewayRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.access = access_of(endpoint)
         super().__init__(path, endpoint, **options)
+
+    @override
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether the call is this route's.
+
+        A path that is written out is no value of another's template (as OpenAPI has it), whatever
+        the method: `DELETE /api/deployments/stats` is no deletion of a deployment `stats`.
+        """
+        if self.param_convertors and scope["path"] in scope["app"].state.written_out:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     @override
     def get_route_handler(self) -> Handler:
@@ -164,3 +177,12 @@ def resource(tag: str, *, described: bool = True) -> APIRouter:
 
 def _name(route: APIRoute) -> str:
     return route.name
+
+
+def written_out(routes: Sequence[BaseRoute]) -> frozenset[str]:
+    """Return the paths of the API's routes that have no parameters."""
+    return frozenset(
+        route.path
+        for route in routes
+        if isinstance(route, GatewayRoute) and not route.param_convertors
+    )

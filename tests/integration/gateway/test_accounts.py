@@ -58,6 +58,23 @@ async def test_a_repositorys_token_is_written_and_never_read(api: Api) -> None:
     )  # fmt: skip
 
 
+async def test_what_one_is_told_of_is_ones_own_to_say(api: Api) -> None:
+    ada, bob = await api.person(), await api.person()
+    at_first = (await ada.gets("/api/me"))["notifications"]
+
+    less = await ada.asks("PATCH", "/api/me", {"notifications": {"credits": False}})
+    await ada.asks("PATCH", "/api/me", {"name": "Ada", "notifications": {}})
+
+    assert at_first == {"deployments": True, "credits": True}
+    assert less.json()["notifications"] == {"deployments": True, "credits": False}
+    assert (await ada.gets("/api/me"))["notifications"] == less.json()["notifications"]
+    assert (await bob.gets("/api/me"))["notifications"] == at_first
+    for wrong in ({"sms": True}, {"credits": None}, {"credits": "no"}, None):
+        await ada.is_refused(
+            "PATCH", "/api/me", {"notifications": wrong}, status=422, code="INVALID_INPUT"
+        )
+
+
 async def test_accounts_are_made_from_the_command_line_by_the_same_rules(api: Api) -> None:
     settings = settings_for_same(api)
     async with assemble(build(settings), settings, WIRING) as inside:

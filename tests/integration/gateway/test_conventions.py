@@ -59,10 +59,22 @@ async def test_what_is_no_call_is_a_problem(
     assert problem["type"] == f"urn:tollgate:problem:{code.lower().replace('_', '-')}"
 
 
-async def test_a_method_that_is_not_there_is_told_which_are(api: Api) -> None:
-    answer = await Person(api.client()).asks("POST", "/api/me")
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/api/me", "DELETE, GET, HEAD, PATCH"),
+        ("POST", "/api/deployments/stats", "GET, HEAD"),
+        ("DELETE", "/api/deployments/stats", "GET, HEAD"),
+        ("PUT", "/api/deployments/stats", "GET, HEAD"),
+        ("POST", "/api/deployments/some", "DELETE, GET, HEAD, PUT"),
+    ],
+)
+async def test_a_method_that_is_not_there_is_told_which_are(
+    api: Api, method: str, path: str, allowed: str
+) -> None:
+    answer = await Person(api.client()).asks(method, path)
 
-    assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH"
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 async def test_head_is_get_without_its_body(api: Api) -> None:
@@ -166,6 +178,20 @@ async def test_a_representation_that_is_there_already_is_not_sent_again(api: Api
         "PATCH", "/api/me", {"name": "x"}, status=412, code="PRECONDITION_FAILED",
         headers={"If-Match": tag},
     )  # fmt: skip
+
+
+async def test_of_two_who_change_the_same_state_at_once_one_is_told(api: Api) -> None:
+    ada = await api.person()
+    tag = (await ada.asks("GET", "/api/me")).headers["etag"]
+
+    answers = await asyncio.gather(
+        *(
+            ada.asks("PATCH", "/api/me", {"name": name}, headers={"If-Match": tag})
+            for name in ("Ada", "Augusta", "Countess")
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412]
 
 
 async def test_the_same_key_and_body_get_the_same_answer_and_one_award(api: Api) -> None:
