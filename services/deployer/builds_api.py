@@ -101,6 +101,8 @@ class BuildsApi:
             build_id = request.match_info.get("build_id", "")
             lease = await builds.lease_of(self._running.pool, build_id, token)
         if lease is None:
+            if request.path.endswith("/result"):
+                _log_refused(request, "unknown token")
             return web.json_response({"error": "unknown token"}, status=401)
         if lease.holder == "terraform" and not request.path.endswith("/state"):
             return web.json_response({"error": "this token is for the state only"}, status=403)
@@ -177,8 +179,10 @@ class BuildsApi:
         return _answer(LogEnd(end=end))
 
     async def _result(self, request: web.Request) -> web.Response:
+        """End the build as its runner says; of a stale attempt it is noted, and ends nothing."""
         lease = request[_LEASE]
         if not lease.running:
+            _log_refused(request, "this attempt has ended", attempt=lease.attempt)
             return _stale()
         try:
             report = msgspec.json.decode(await request.read(), type=Report)
@@ -193,7 +197,8 @@ class BuildsApi:
         command = EndBuild(actor=ACTOR, deployment_id=lease.deployment_id, end=end)
         try:
             await self._running.processor.execute(command)
-        except Refusal:
+        except Refusal as refusal:
+            _log_refused(request, refusal.detail, attempt=lease.attempt)
             return _stale()
         return web.json_response({})
 
@@ -324,6 +329,13 @@ def _locked(holder: str) -> web.Response:
 
 def _answer(value: msgspec.Struct) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _log_refused(request: web.Request, reason: str, **attempt: int) -> None:
+    """Note a report that changes nothing, for whoever looks into what became of a build."""
+    structlog.get_logger().warning(
+        "report.refused", build_id=request.match_info.get("build_id"), reason=reason, **attempt
+    )
 
 
 def _stale() -> web.Response:

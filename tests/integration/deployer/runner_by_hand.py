@@ -15,7 +15,7 @@ from runtime.sealing import DataKey
 from services.deployer import commands
 from services.deployer.builds import LeaseTokens
 from services.deployer.builds_api import BuildsApi
-from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild
+from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild, ReassignBuild
 from services.deployer.main import build
 from services.wiring import WIRING
 from tests.integration.deployer.modules import DOMAIN, EXAMPLES, TOKEN
@@ -75,6 +75,18 @@ class Build:
         )
         await self.deployer.running.processor.execute(
             EndBuild(actor=ACTOR, deployment_id=self.deployment_id, end=end)
+        )
+
+    async def is_given_to_another(self) -> None:
+        """Have the build begun anew by another runner."""
+        await self.deployer.running.processor.execute(
+            ReassignBuild(
+                actor=ACTOR,
+                deployment_id=self.deployment_id,
+                build_id=self.build_id,
+                attempt=1,
+                tokens=SECOND,
+            )
         )
 
     async def states(self) -> list[tuple[int, bool]]:

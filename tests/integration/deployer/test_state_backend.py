@@ -10,7 +10,6 @@ import pytest_asyncio
 
 from runtime.archive import digest_of
 from services.deployer.builds_api import BODY_BYTES_MAX
-from services.deployer.handlers import ACTOR, ReassignBuild
 from tests.integration.deployer.processes import HandledDeployer
 from tests.integration.deployer.runner_by_hand import (
     FIRST,
@@ -72,15 +71,7 @@ class TestTokens:
     async def test_those_of_an_attempt_that_was_given_to_another_are_void(
         self, build_given: Build
     ) -> None:
-        await build_given.deployer.running.processor.execute(
-            ReassignBuild(
-                actor=ACTOR,
-                deployment_id=build_given.deployment_id,
-                build_id=build_given.build_id,
-                attempt=1,
-                tokens=SECOND,
-            )
-        )
+        await build_given.is_given_to_another()
         assert (await build_given.says("GET", "job"))[0] == 401
         assert (await build_given.terraform("POST", ONE))[0] == 401
         assert (await build_given.says("GET", "job", token=SECOND.runner))[0] == 200
