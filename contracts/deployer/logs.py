@@ -35,8 +35,8 @@ class Progress(Value):
 class LogChunk(Value):
     """Some of a build's log: `text` begins at byte `offset` of the UTF-8 log.
 
-    `progress` is how far Terraform was then, once it has a plan. `final` marks the last chunk of
-    the build; no more follow.
+    `progress` is how far Terraform was then, once it has a plan; a chunk without text tells only
+    that. `final` marks the last chunk of the build; no more follow.
     """
 
     build_id: Id

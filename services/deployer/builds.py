@@ -169,17 +169,24 @@ async def keep_log(
     """Keep a piece of a running build's log where it belongs; return where the log goes on.
 
     What is there already changes nothing. A piece that begins beyond the end, or would make the
-    log longer than it may be, is not kept. `progress` is how many resources are done, of how many.
+    log longer than it may be, is not kept. `progress` is how many resources are done, of how many;
+    a piece without text tells only that, which goes on when the log is full.
     """
     size = len(text.encode())
-    if size and offset == await log_end(database, lease.build_id) and offset + size <= bytes_max:
+    fits = offset == await log_end(database, lease.build_id) and offset + size <= bytes_max
+    if fits and (size or progress):
         await database.execute(
             """insert into log_chunks (build_id, chunk_offset, deployment_id, user_id, text, bytes,
                                        at, final, done, planned)
                select b.build_id, $2, b.deployment_id, b.user_id, $3, $4, $5, false, $7, $8
                from builds b
                where b.build_id = $1 and b.status = 'RUNNING' and b.attempt = $6
-               for share on conflict do nothing""",
+               for share
+               on conflict (build_id, chunk_offset) do update
+               set text = excluded.text, bytes = excluded.bytes, at = excluded.at,
+                   done = coalesce(excluded.done, log_chunks.done),
+                   planned = coalesce(excluded.planned, log_chunks.planned), relayed = false
+               where log_chunks.bytes = 0 and not log_chunks.final""",
             lease.build_id,
             offset,
             text,
@@ -202,7 +209,9 @@ async def close_log(connection: Connection, build_id: str, at: datetime) -> None
                                    final)
            select build_id, $2, deployment_id, user_id, '', 0, $3, true from builds
            where build_id = $1
-           and not exists (select from log_chunks where build_id = $1 and final)""",
+           and not exists (select from log_chunks where build_id = $1 and final)
+           on conflict (build_id, chunk_offset) do update
+           set final = true, at = excluded.at, relayed = false""",
         build_id,
         await log_end(connection, build_id),
         at,

@@ -37,7 +37,8 @@ async def relay_logs(running: Running, woken: asyncio.Event) -> None:
 async def relay_round(running: Running) -> int:
     """Relay some of what waits; return how many chunks that was."""
     rows = await running.pool.fetch(
-        """select build_id, chunk_offset, deployment_id, user_id, text, at, final, done, planned
+        """select build_id, chunk_offset, deployment_id, user_id, text, bytes, at, final, done,
+                  planned
            from log_chunks where not relayed order by at, build_id, chunk_offset limit $1""",
         ROUND_MAX,
     )
@@ -54,10 +55,16 @@ async def relay_round(running: Running) -> int:
                 final=final,
             )
             await _publish(running, chunk)
+        # What was changed meanwhile is to be relayed again.
         await running.pool.execute(
-            "update log_chunks set relayed = true where build_id = $1 and chunk_offset = $2",
+            """update log_chunks set relayed = true
+               where build_id = $1 and chunk_offset = $2
+               and (bytes, done, final) is not distinct from ($3, $4, $5)""",
             row["build_id"],
             row["chunk_offset"],
+            row["bytes"],
+            row["done"],
+            row["final"],
         )
     return len(rows)
 
@@ -86,10 +93,16 @@ async def _publish(running: Running, chunk: LogChunk) -> None:
         chunk.model_dump_json().encode(),
         stream=LOG_STREAM,
         headers={
-            "Nats-Msg-Id": f"{chunk.build_id}:{chunk.offset}:{int(chunk.final)}",
+            "Nats-Msg-Id": _message_id(chunk),
             "content-type": "application/json",
         },
     )
+
+
+def _message_id(chunk: LogChunk) -> str:
+    """Return what a chunk is known by: of one place there are several, until it has its text."""
+    done = "" if chunk.progress is None else chunk.progress.done
+    return f"{chunk.build_id}:{chunk.offset}:{len(chunk.text)}:{done}:{int(chunk.final)}"
 
 
 async def _until(event: asyncio.Event) -> None:

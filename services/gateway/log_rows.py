@@ -14,8 +14,14 @@ _INSERT = """
     insert into log_chunks (build_id, start, stop, deployment_id, body, final, at, done, planned)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     on conflict (build_id, start) do update
-    set stop = excluded.stop, body = excluded.body, final = log_chunks.final or excluded.final
-    where log_chunks.stop < excluded.stop or (excluded.final and not log_chunks.final)"""
+    set stop = greatest(log_chunks.stop, excluded.stop),
+        body = case when log_chunks.stop < excluded.stop then excluded.body
+                    else log_chunks.body end,
+        final = log_chunks.final or excluded.final,
+        done = greatest(log_chunks.done, excluded.done),
+        planned = coalesce(log_chunks.planned, excluded.planned)
+    where log_chunks.stop < excluded.stop or (excluded.final and not log_chunks.final)
+       or excluded.done > coalesce(log_chunks.done, -1)"""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class StoredChunk:
     """Bytes `start` up to, not including, `stop` of a build's log; nothing follows a final one.
 
     `done` and `planned` say how many resources Terraform was through with, of how many, if it knew.
+    One without bytes tells only that, or that the log has ended.
     """
 
     start: int
@@ -54,10 +61,10 @@ async def erase_logs(connection: Connection, deployment_id: str) -> None:
 async def read_chunks(
     connection: Connection, build_id: str, after: int, limit: int
 ) -> list[StoredChunk]:
-    """Return chunks that hold bytes from offset `after` on, in order."""
+    """Return chunks that hold bytes from offset `after` on, or stand there without, in order."""
     rows = await connection.fetch(
         """select start, stop, body, final, done, planned from log_chunks
-           where build_id = $1 and (stop > $2 or (final and stop >= $2))
+           where build_id = $1 and (stop > $2 or ((final or start = stop) and stop = $2))
            order by start limit $3""",
         build_id,
         after,

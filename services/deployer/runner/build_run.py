@@ -29,6 +29,7 @@ from services.deployer.runner.state_proxy import StateProxy
 from services.deployer.runner.terraform_build import (
     PARKED_STATE_FILE,
     Failed,
+    Progress,
     TerraformBuild,
     unsaved_states,
 )
@@ -88,6 +89,7 @@ class BuildRun:
         self._heard_at = monotonic_seconds()
         self._reason: Reason | None = None
         self._sent = 0
+        self._progress_sent: Progress = (0, None)
 
     def is_going_on(self) -> bool:
         """Return whether nothing has told the build to stop."""
@@ -240,20 +242,27 @@ class BuildRun:
                 await asyncio.sleep(self._job.heartbeat_seconds)
 
     async def _send_log(self) -> None:
-        """Send what has not been heard yet; the answer says where the log goes on."""
+        """Send what has not been heard yet: the log's next pieces, and how far Terraform is.
+
+        Of a log that is full nothing comes any more, and progress is told alone.
+        """
         while piece := self._log.read(offset := self._sent, PIECE_BYTES_MAX):
-            answer = await self._reporter.ask("POST", self._log_path(offset), body=piece)
-            self._sent = msgspec.json.decode(answer, type=LogEnd).end
+            await self._send_piece(piece)
             if self._sent == offset:
                 _note("the log is longer than is kept")
                 return
+        if self._terraform.progress != self._progress_sent:
+            await self._send_piece(b"")
 
-    def _log_path(self, offset: int) -> str:
-        """Return where a piece of log goes, with how far Terraform was by then."""
-        terraform = self._terraform
-        if terraform.planned is None:
-            return f"logs?offset={offset}"
-        return f"logs?offset={offset}&done={terraform.done}&planned={terraform.planned}"
+    async def _send_piece(self, piece: bytes) -> None:
+        """Send a piece; the answer says where the log goes on."""
+        progress = done, planned = self._terraform.progress
+        path = f"logs?offset={self._sent}"
+        if planned is not None:
+            path = f"{path}&done={done}&planned={planned}"
+        answer = await self._reporter.ask("POST", path, body=piece)
+        self._sent = msgspec.json.decode(answer, type=LogEnd).end
+        self._progress_sent = progress
 
     # How it ends.
 

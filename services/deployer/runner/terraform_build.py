@@ -29,6 +29,9 @@ PARKED_STATE_FILE: Final = "parked.tfstate"
 OUTPUT_SECONDS_MAX: Final = 60.0
 LINES_KEPT_MAX: Final = 1_000
 
+Progress = tuple[int, int | None]
+"""How many resources Terraform is through with, and of how many, once it knows."""
+
 
 @dataclass(eq=False)
 class Failed(Exception):  # noqa: N818 - an outcome, told in the report
@@ -54,8 +57,7 @@ def unsaved_states(folder: Path, archive_folder: str) -> list[bytes]:
 class TerraformBuild:
     """Terraform's part of a build; what it prints is handed to `say`, line by line.
 
-    `planned` says how many resources are to be made, changed or removed, once Terraform knows, and
-    `done` how many of them are.
+    `progress` says how many resources are made, changed or removed, and how many are to be.
     """
 
     def __init__(
@@ -74,8 +76,7 @@ class TerraformBuild:
         self._say = say
         self._home = Path(order.folder) / "home"
         self._errors: list[Told] = []
-        self.planned: int | None = None
-        self.done = 0
+        self.progress: Progress = (0, None)
         self._made = False
         self._program: Program | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -195,8 +196,10 @@ class TerraformBuild:
             if error is not None and len(self._errors) <= ERRORS_MAX:
                 self._errors.append(error)
             planned, done = terraform.progress_in(line)
-            self.planned = self.planned if planned is None else planned
-            self.done += done
+            self.progress = (
+                self.progress[0] + done,
+                self.progress[1] if planned is None else planned,
+            )
             if text == line:
                 printed.append(text)
             piece = terraform.printed_by(line)

@@ -159,14 +159,15 @@ async def _live(
                 chunks = await read_chunks(connection, build["id"], tail.position, CHUNKS_MAX)
                 current = await build_of(connection, deployment_id, build["id"])
             patient = loop.time() - moved_at < GAP_SECONDS_MAX
+            begun_at = tail.position
             for chunk in chunks:
                 if not tail.fits(chunk):
                     if patient:
                         break
                     tail.skip_to(chunk)
                 piece = tail.take(chunk)
-                moved_at = loop.time()
                 if piece:
+                    moved_at = loop.time()
                     text = piece.decode("utf-8", "replace")
                     yield event_bytes(kind="log", data=text, event_id=str(tail.position))
                 if chunk.planned is not None and (chunk.done, chunk.planned) != told:
@@ -174,7 +175,7 @@ async def _live(
                     progress = {"done": chunk.done, "planned": chunk.planned}
                     yield event_bytes(kind="progress", data=json.dumps(progress))
             over = current is None or (current["finished_at"] is not None and not patient)
-            if tail.ended or (over and not chunks):
+            if tail.ended or (over and tail.position == begun_at):
                 yield event_bytes(kind="end", data="{}", event_id=str(tail.position))
                 return
             if loop.time() >= beat_at:

@@ -247,12 +247,21 @@ class TestFullLog:
     async def test_the_log_says_that_it_is_full_and_the_build_goes_on(
         self, deployer: HandledDeployer, tmp_path: Path
     ) -> None:
-        folder = running(tmp_path / "chatty", "seq 1 20000")
+        later = """
+        resource "terraform_data" "later" { input = terraform_data.running.id }
+        resource "terraform_data" "last" { input = terraform_data.later.id }
+        """
+        folder = running(tmp_path / "chatty", "seq 1 20000", later)
         deployment_id = await deployer.deploy(folder, {})
         assert await deployer.until_ended(deployment_id) == "build_succeeded"
         log = await deployer.log(deployment_id)
         assert log.endswith("[the log is full; the rest is not kept]\n")
         assert len(log.encode()) <= 65_536
+        newest = await deployer.pool.fetchrow(
+            "select done, planned from log_chunks order by chunk_offset desc limit 1"
+        )
+        assert newest is not None
+        assert tuple(newest.values()) == (3, 3), "how far it is goes on being told"
 
 
 class TestWithoutTerraform:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from services.deployer.builds_api import LOG_PIECE_BYTES_MAX
 from tests.integration.deployer.processes import HandledDeployer
@@ -77,6 +78,27 @@ class TestLogs:
         assert await self.says(build_given, 0, b"x" * 65_000) == (200, 65_000)
         assert await self.says(build_given, 65_000, b"y" * 1_000) == (200, 65_000)
 
+    async def test_progress_goes_on_when_the_log_is_full(self, build_given: Build) -> None:
+        """And no text is lost that comes after it where there is room."""
+        pool = build_given.deployer.pool
+        assert await self.says(build_given, "0&done=0&planned=3", b"first\n") == (200, 6)
+        for done in (1, 2, 2):
+            assert await self.says(build_given, f"6&done={done}&planned=3", b"") == (200, 6)
+            told = await pool.fetchrow(
+                "select text, done, planned, relayed from log_chunks where chunk_offset = 6"
+            )
+            assert told is not None
+            assert tuple(told.values()) == ("", done, 3, False)
+        assert await self.says(build_given, "6&done=3&planned=3", b"more\n") == (200, 11)
+        assert await self.says(build_given, "11&done=3&planned=3", b"") == (200, 11)
+        await build_given.end()
+        rows = await pool.fetch("select text, done, final from log_chunks order by chunk_offset")
+        assert [tuple(row.values()) for row in rows] == [
+            ("first\n", 0, False),
+            ("more\n", 3, False),
+            ("", 3, True),
+        ]
+
     async def test_what_postgres_cannot_hold_is_replaced_at_the_same_length(
         self, build_given: Build
     ) -> None:
@@ -88,6 +110,32 @@ class TestResults:
     async def told(self, build: Build, **report: Any) -> int:
         status, _ = await build.says("POST", "result", data=json.dumps(report))
         return status
+
+    @pytest.mark.parametrize("ended_by", ["its own report", "the reaper", "another attempt"])
+    async def test_a_success_that_comes_when_its_attempt_has_ended_changes_nothing(
+        self, build_given: Build, ended_by: str
+    ) -> None:
+        """What a runner says that was given up: no status, nothing settled, and it is noted."""
+        match ended_by:
+            case "its own report":
+                await self.told(build_given, status="FAILED", code="APPLY_FAILED")
+            case "the reaper":
+                await build_given.end()
+            case _:
+                await build_given.is_given_to_another()
+        before = await self.recorded(build_given)
+        with capture_logs() as logged:
+            status = await self.told(build_given, status="SUCCESS")
+        assert status == (401 if ended_by == "another attempt" else 409)
+        assert await self.recorded(build_given) == before
+        [refused] = [line for line in logged if line["event"] == "report.refused"]
+        assert refused["build_id"] == build_given.build_id
+
+    async def recorded(self, build: Build) -> list[str]:
+        """Return all that the deployer has recorded and published."""
+        tables = ("facts", "outbox", "builds", "leases", "resting", "states", "log_chunks")
+        rows = "select json_agg(t order by t::text)::text from {} t"
+        return [await build.deployer.pool.fetchval(rows.format(table)) for table in tables]
 
     async def test_the_first_one_counts(self, build_given: Build) -> None:
         assert await self.told(build_given, status="FAILED", code="APPLY_FAILED") == 200

@@ -243,6 +243,36 @@ async def test_how_far_terraform_is_is_told_whenever_it_has_changed(api: Api) ->
     ]
 
 
+async def test_how_far_terraform_is_goes_on_being_told_when_the_log_is_full(api: Api) -> None:
+    """Then it comes in pieces without text, late and twice as others do."""
+    ada = await api.person()
+    await publishes(api)
+    deployer = await deploys(api, ada)
+    path = f"/api/deployments/{deployer.asked.deployment_id}/logs"
+    one, two, three = (
+        chunk(deployer.build_id, 1, "").model_copy(
+            update={"progress": Progress(done=done, planned=3)}
+        )
+        for done in (1, 2, 3)
+    )
+    async with listening(ada, path) as heard:
+        await keep(api, chunk(deployer.build_id, 0, "x"), one)
+        told = [await heard.next() for _ in range(2)]
+        await keep(api, two, one)
+        told.append(await heard.next())
+        await keep(api, three.model_copy(update={"final": True}), two)
+        told += [await heard.next() for _ in range(2)]
+        await heard.ends()
+
+    assert [event[::2] for event in told] == [
+        ("log", "x"),
+        ("progress", '{"done": 1, "planned": 3}'),
+        ("progress", '{"done": 2, "planned": 3}'),
+        ("progress", '{"done": 3, "planned": 3}'),
+        ("end", "{}"),
+    ]
+
+
 @pytest.mark.parametrize("last_id", ["x", "-1", "9" * 30])
 async def test_a_place_in_a_log_that_is_none_is_refused(api: Api, last_id: str) -> None:
     ada = await api.person()
