@@ -1,28 +1,99 @@
-"""JetStream anew from the outboxes, when it was lost whole.
+"""JetStream anew from the outboxes, when it was lost whole or in part.
 
-The outbox keeps every message that was ever published. To have them all sent again is to mark them
-as pending; the relay does the rest, in the order they were written, with the ids they had. Those
-who applied them know them by stream and number. Requests are not sent again: they expire.
+The outbox keeps every message that was ever published, so what the bus lacks is what is in the
+outbox, was sent before, and is not on the bus. That is marked as pending again; the relay does the
+rest, in the order in which it was written, with the ids it had. Those who applied a message know
+it by its stream and number. Requests are not sent again: they expire.
+
+Services may run meanwhile. What they write and send is not looked at: the outbox is read as it was
+before the bus is, so whatever was sent by then is on the bus or lost.
 """
 
+from collections.abc import AsyncIterator
 from typing import Final
+from uuid import UUID
 
 import asyncpg
+from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from contracts.subjects import REQUEST_KIND
+from contracts.subjects import REQUEST_KIND, facts_stream
+from runtime.connection import Connection
+
+READ_MAX: Final = 500
+"""Messages of one fetch, and rows of one statement."""
+READ_SECONDS_MAX: Final = 10.0
+READER_INACTIVE_SECONDS: Final = 60.0
 
 _REQUESTS: Final = f"tollgate.%.{REQUEST_KIND}.%"
+_LOCK: Final = "tollgate.bus_rebuild"
 
 
-async def send_again(connection: asyncpg.Connection) -> int:
-    """Mark every fact of the outbox as pending; return how many there are."""
-    rows: int = await connection.fetchval(
-        """with again as (
-               insert into outbox_pending (position, created_at)
-               select position, created_at from outbox where subject not like $1
-               on conflict (position) do nothing
-               returning 1)
-           select count(*) from again""",
-        _REQUESTS,
+async def send_again(
+    client: Client, connection: Connection, service: str, *, check: bool = False
+) -> int:
+    """Mark as pending every fact of a service's outbox that the bus lacks; return how many.
+
+    `connection` may be a service's own or its owner's. With `check` nothing is marked. A second run
+    finds nothing more, as soon as the first one's have been sent. Needs 100 bytes of memory for
+    each message of the stream.
+    """
+    if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _LOCK):
+        raise asyncpg.LockNotAvailableError("another rebuild of this service's messages runs")
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=check):
+            # The snapshot is taken by this read, before the bus is looked at.
+            await connection.fetchval("select 1 from outbox_pending limit 1")
+            on_bus = await _ids_on_bus(client, facts_stream(service))
+            lost = [row async for row in _sent(connection) if UUID(row["id"]).bytes not in on_bus]
+            if lost and not check:
+                await connection.executemany(
+                    "insert into outbox_pending (position, created_at) values ($1, $2)",
+                    [(row["position"], row["created_at"]) for row in lost],
+                )
+            return len(lost)
+    finally:
+        await connection.execute("select pg_advisory_unlock(hashtext($1))", _LOCK)
+
+
+async def _ids_on_bus(client: Client, stream: str) -> set[bytes]:
+    """Return the ids of all messages that a JetStream stream holds, 16 bytes each."""
+    jetstream = client.jetstream()
+    last = (await jetstream.stream_info(stream)).state.last_seq
+    found: set[bytes] = set()
+    if last == 0:
+        return found
+    subscription = await jetstream.pull_subscribe(
+        ">",
+        stream=stream,
+        config=ConsumerConfig(
+            ack_policy=AckPolicy.NONE,
+            deliver_policy=DeliverPolicy.ALL,
+            headers_only=True,
+            mem_storage=True,
+            inactive_threshold=READER_INACTIVE_SECONDS,
+        ),
     )
-    return rows
+    try:
+        reached = 0
+        while reached < last:
+            for message in await subscription.fetch(READ_MAX, timeout=READ_SECONDS_MAX):
+                found.add(UUID((message.headers or {})["Nats-Msg-Id"]).bytes)
+                reached = message.metadata.sequence.stream
+    finally:
+        await subscription.unsubscribe()
+    return found
+
+
+def _sent(connection: Connection) -> AsyncIterator[asyncpg.Record]:
+    """Return a cursor over the facts that were sent, in the order of their writing."""
+    return aiter(
+        connection.cursor(
+            """select o.id, o.position, o.created_at from outbox o
+               left join outbox_pending p using (created_at, position)
+               where p.position is null and o.subject not like $1
+               order by o.position""",
+            _REQUESTS,
+            prefetch=READ_MAX,
+        )
+    )

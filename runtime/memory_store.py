@@ -66,12 +66,6 @@ class MemoryStore:
         """Return a stream's facts above a version, in order."""
         return [f for f in self._tables.facts.get(stream, []) if f.version > after_version]
 
-    def send_again(self) -> int:
-        """Mark every message as pending, as `runtime.bus_rebuild` does; return how many."""
-        again = [p for p in range(1, len(self._tables.outbox) + 1) if p not in self._tables.pending]
-        self._tables.pending = sorted(again + self._tables.pending)
-        return len(again)
-
 
 class MemoryTransaction:
     """One open transaction on a draft of the tables."""

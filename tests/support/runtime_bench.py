@@ -10,13 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from contracts.envelope import Envelope
-from runtime.bus_rebuild import send_again
 from runtime.clock import ManualClock
 from runtime.consumption import BusMessage, Consumption
 from runtime.ids import new_id
-from runtime.memory_store import MemoryStore
 from runtime.outbox import Relay
-from runtime.postgres_store import PostgresStore
 from runtime.processor import Processor
 from runtime.store import OutboxRow, Store
 from runtime.telemetry import PassOn
@@ -152,15 +149,6 @@ class Bench:
     async def process_due(self) -> None:
         """Process what was set aside and is due."""
         await self.processor.process_due()
-
-    async def send_again(self) -> int:
-        """Have the whole outbox sent again, as after the loss of the bus."""
-        if isinstance(self.store, MemoryStore):
-            return self.store.send_again()
-        assert isinstance(self.store, PostgresStore)
-        async with self.store.transaction() as transaction:
-            assert transaction.connection is not None
-            return await send_again(transaction.connection)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

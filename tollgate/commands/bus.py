@@ -1,13 +1,29 @@
-"""`tollgate bus migrate` and `tollgate bus permissions`."""
+"""`tollgate bus migrate`, `rebuild` and `permissions`."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tollgate.commands.options import AsJson, Check, DataDir, failures_told, print_json
 
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
 app = typer.Typer(help="JetStream's streams and consumers.", no_args_is_help=True)
+
+Replicas = Annotated[
+    int,
+    typer.Option(
+        "--replicas",
+        min=1,
+        max=5,
+        envvar="TOLLGATE_BUS_REPLICAS",
+        help="On how many servers each stream is; 3 where NATS is a cluster.",
+    ),
+]
 
 
 @app.command("migrate")
@@ -15,16 +31,7 @@ def migrate(
     *,
     data_dir: DataDir = None,
     check: Check = False,
-    replicas: Annotated[
-        int,
-        typer.Option(
-            "--replicas",
-            min=1,
-            max=5,
-            envvar="TOLLGATE_BUS_REPLICAS",
-            help="On how many servers each stream is; 3 where NATS is a cluster.",
-        ),
-    ] = 1,
+    replicas: Replicas = 1,
     as_json: AsJson = False,
 ) -> None:
     """Make JetStream's streams and consumers what this release needs. Idempotent.
@@ -42,6 +49,34 @@ def migrate(
         if not changes:
             typer.echo("up to date")
     if check and changes:
+        raise typer.Exit(1)
+
+
+@app.command("rebuild")
+def rebuild(
+    *,
+    data_dir: DataDir = None,
+    check: Check = False,
+    replicas: Replicas = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Have the services send again what JetStream has lost, from their outboxes. Idempotent.
+
+    Makes the streams and consumers first. Services may run, and should: they do the sending.
+    Requests are not sent again: what nobody answered in time has expired. Nobody applies a
+    message twice.
+
+    Without --data-dir works on TOLLGATE_ADMIN_DSN and, with TOLLGATE_NATS_ADMIN_PASSWORD, on the
+    server at TOLLGATE_NATS_URL.
+    """
+    with failures_told():
+        lost = asyncio.run(_rebuild(data_dir, replicas=replicas, check=check))
+    if as_json:
+        print_json(lost)
+    else:
+        for service, count in lost.items():
+            typer.echo(f"{service}: {count} facts {'are lost' if check else 'will be sent again'}")
+    if check and any(lost.values()):
         raise typer.Exit(1)
 
 
@@ -87,11 +122,42 @@ def _helm_values(allowed: Any) -> dict[str, Any]:
     }
 
 
-async def _migrate(data_dir: DataDir, *, replicas: int, check: bool) -> list[str]:
-    import nats
+async def _rebuild(data_dir: DataDir, *, replicas: int, check: bool) -> dict[str, int]:
+    import asyncpg
 
     from runtime.bus_migrate import migrate_bus
+    from runtime.bus_rebuild import send_again
+    from runtime.migrate import owner_role, service_role
     from services.wiring import TOPOLOGY
+    from tollgate.target import admin_dsn, with_database
+
+    dsn, _ = admin_dsn(data_dir)
+    lost = {}
+    async with _administrator(data_dir) as client:
+        if not check:
+            await migrate_bus(client, TOPOLOGY, replicas=replicas)
+        for service in TOPOLOGY.services:
+            connection = await asyncpg.connect(with_database(dsn, service_role(service)))
+            try:
+                await connection.execute(f"set role {owner_role(service)}")
+                lost[service] = await send_again(client, connection, service, check=check)
+            finally:
+                await connection.close()
+    return lost
+
+
+async def _migrate(data_dir: DataDir, *, replicas: int, check: bool) -> list[str]:
+    from runtime.bus_migrate import migrate_bus
+    from services.wiring import TOPOLOGY
+
+    async with _administrator(data_dir) as client:
+        return await migrate_bus(client, TOPOLOGY, replicas=replicas, check=check)
+
+
+@asynccontextmanager
+async def _administrator(data_dir: DataDir) -> AsyncIterator["Client"]:
+    import nats
+
     from tollgate.target import bus_admin
 
     admin = bus_admin(data_dir)
@@ -99,6 +165,6 @@ async def _migrate(data_dir: DataDir, *, replicas: int, check: bool) -> list[str
         admin.url, user=admin.user, password=admin.password, allow_reconnect=False
     )
     try:
-        return await migrate_bus(client, TOPOLOGY, replicas=replicas, check=check)
+        yield client
     finally:
         await client.close()

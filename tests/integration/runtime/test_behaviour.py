@@ -229,25 +229,6 @@ async def test_a_relay_that_dies_between_publishing_and_marking_publishes_nothin
     assert await bench.store.pending(10) == []
 
 
-async def test_a_lost_bus_is_rebuilt_from_the_outbox_and_nobody_notices(bench: Bench) -> None:
-    await bench.bus.publish_batch([ask(amount=1, stream="asking-s", sequence=1)])
-    await bench.consume()
-    await bench.relay.relay_once()
-    before = await published(bench)
-    await bench.bus.lose_everything()
-    assert await bench.send_again() == 1
-    await bench.relay.relay_once()
-    assert await published(bench) == before
-    await bench.bus.publish_batch(
-        [
-            ask(amount=1, stream="asking-s", sequence=1),
-            ask(amount=2, stream="asking-s", sequence=2),
-        ]
-    )
-    await bench.consume()
-    assert await bench.total() == 3
-
-
 async def test_the_answer_carries_the_request_it_answers(bench: Bench) -> None:
     request = ask(amount=1)
     await bench.bus.publish_batch([request])
