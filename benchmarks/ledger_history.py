@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from runtime.ids import new_id
 from runtime.refusal import Refusal
+from runtime.segments.sealer import SEGMENT_FACTS_MAX
+from runtime.segments.segment import ROW_GROUP_FACTS
 from runtime.store import GENESIS_HASH, FactRow, canonical_values, chain_hash
 from services.ledger.columns import arrays_of
 from services.ledger.commands import (
@@ -31,8 +33,6 @@ from services.ledger.commands import (
 from services.ledger.decider import decide, evolve
 from services.ledger.events import Fact, Hold, HoldPlaced
 from services.ledger.knowledge import DeploymentHolds, KnownHold, Settings, Shares
-from services.ledger.sealing.sealer import SEGMENT_FACTS_MAX
-from services.ledger.sealing.segment import ROW_GROUP_FACTS
 from services.ledger.wallet import Wallet
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)

@@ -20,10 +20,10 @@ from benchmarks.ready import reachable
 from benchmarks.running import NotMeasuredError
 from benchmarks.servers import Servers, servers
 from benchmarks.table import Row, Status
+from runtime.segments.chain import ChainCheck
+from runtime.segments.reader import read_facts, snapshot
 from runtime.store import FactRow
-from services.ledger.checking.chain import ChainCheck
 from services.ledger.checking.fold import DECODER, WalletFold
-from services.ledger.checking.reader import read_facts, snapshot
 from services.ledger.columnar.chunks import OpenSegment, Part, Scope, Segment, parts_of
 from services.ledger.columnar.engine import ColumnarReplay
 from services.ledger.decider import evolve

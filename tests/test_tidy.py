@@ -54,7 +54,7 @@ MAY_START_PROGRAMS: Final = {
     "services/deployer/local_executor.py",
     "services/deployer/runner/processes.py",
     "services/deployer/runner/program.py",
-    "services/ledger/sealing/child.py",
+    "runtime/segments/child.py",
 }
 TEXT: Final = {
     ".cfg", ".html", ".json", ".lock", ".md", ".mjs", ".py", ".sh", ".sql", ".tf", ".toml",

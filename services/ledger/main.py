@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from contracts.ledger.v1 import RequestRefused
 from runtime.process import Service
 from runtime.projector import OfKind
+from runtime.segments.schedule import seal_by_schedule
 from runtime.work import Message, Needs, Work
 from services.ledger.checkouts.handlers import CheckoutHandlers
 from services.ledger.checkouts.projection import Checkouts
@@ -21,7 +22,6 @@ from services.ledger.projections.history import History
 from services.ledger.projections.holds import Holds
 from services.ledger.projections.lots import Lots
 from services.ledger.publishing import WALLET
-from services.ledger.sealing.schedule import seal_by_schedule
 from services.ledger.sealing.verifying import verify_on_request
 from services.ledger.settings import LedgerSettings
 
@@ -41,7 +41,7 @@ def build(settings: LedgerSettings) -> Service:
         refused=RequestRefused,
         tasks=(
             expire_due_lots,
-            seal_by_schedule(settings),
+            seal_by_schedule("ledger", settings),
             attest_by_schedule(settings),
             verify_on_request,
             work_with_stripe(settings, stripe),

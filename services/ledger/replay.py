@@ -13,19 +13,19 @@ from typing import Final, Literal
 
 import asyncpg
 
-from services.ledger.checking.chain import ChainCheck, VerifyResult
-from services.ledger.checking.differences import Differences
-from services.ledger.checking.exact import ExactReplay, Question
-from services.ledger.checking.parallel import take_all, workers_for
-from services.ledger.checking.reader import (
+from runtime.segments.chain import ChainCheck, VerifyResult
+from runtime.segments.places import Place
+from runtime.segments.reader import (
     count_facts,
     read_facts,
     snapshot,
 )
+from services.ledger.checking.differences import Differences
+from services.ledger.checking.exact import ExactReplay, Question
+from services.ledger.checking.parallel import take_all, workers_for
 from services.ledger.checking.totals import GroupBy, Totals
 from services.ledger.checking.what_if import OtherShares, WhatIf
 from services.ledger.columnar.live import LiveColumns
-from services.ledger.sealing.places import Place
 
 Engine = Literal["exact", "columnar", "both"]
 Progress = Callable[[int, int], None]

@@ -4,27 +4,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from runtime.settings import RuntimeSettings
+from runtime.segments.settings import SegmentSettings
 
 
-class LedgerSettings(RuntimeSettings):
-    """The ledger's settings: where it seals to, and by which key."""
+class LedgerSettings(SegmentSettings):
+    """The ledger's settings."""
 
-    signing_key: Annotated[
-        SecretStr | None,
-        Field(description="private Ed25519 key as JWK: signs what is sealed"),
-    ] = None
-    signing_public_keys: Annotated[
-        str,
-        Field(description="public JWK set of earlier signing keys, which stay valid"),
-    ] = '{"keys": []}'
-    segments_url: Annotated[
-        str | None,
-        Field(description="where segments are kept: file:///, gs:// or s3://; none: no sealing"),
-    ] = None
-    seal_interval_seconds: Annotated[
-        float, Field(ge=0, le=31_536_000, description="how often facts are sealed; 0: by hand")
-    ] = 3600.0
     stripe_api_key: Annotated[
         SecretStr | None,
         Field(description="Stripe's secret or restricted key; none: credits are not sold"),

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,22 @@ from tollgate.commands.options import (
     DataDir,
     failures_told,
     instant_of,
-    print_json,
     progress_shown,
 )
 from tollgate.commands.reconcile import reconcile
+from tollgate.commands.segments import (
+    Keys,
+    Segments,
+    SegmentsOnly,
+    add_commands,
+    checked_by,
+    print_verified,
+    verify_files,
+)
 from tollgate.commands.wallets import wallet
 
 if TYPE_CHECKING:
-    from services.ledger.checking.chain import VerifyResult
+    from runtime.segments.chain import VerifyResult
     from services.ledger.checking.what_if import OtherShares
     from services.ledger.replay import ReplayResult
     from services.ledger.settings import LedgerToolSettings
@@ -38,17 +46,9 @@ Format = Literal["table", "csv", "parquet", "json"]
 @app.command("verify")
 def verify(
     *,
-    segments: Annotated[
-        str | None,
-        typer.Option("--segments", help="Where segments are; without it, where they are sealed."),
-    ] = None,
-    segments_only: Annotated[
-        bool, typer.Option("--segments-only", help="Check files alone, without a database.")
-    ] = False,
-    keys: Annotated[
-        Path | None,
-        typer.Option("--keys", help="Public keys (JWK set); without it, those in the settings."),
-    ] = None,
+    segments: Segments = None,
+    segments_only: SegmentsOnly = False,
+    keys: Keys = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,27 +58,12 @@ def verify(
     """
     with failures_told(), progress_shown("verifying") as progress:
         if segments_only:
-            result = _verify_files(segments, keys)
+            result = verify_files("ledger", segments, keys)
         else:
             result = _verify_all(segments, keys, data_dir, progress)
-    _print_verified(result, as_json=as_json)
+    print_verified(result, as_json=as_json)
     if not result.ok:
         raise typer.Exit(1)
-
-
-def _verify_files(segments: str | None, keys: Path | None) -> "VerifyResult":
-    from runtime.signing import PublicKeys
-    from services.ledger.sealing.places import open_place
-    from services.ledger.sealing.sealer import KEYS_BYTES_MAX, KEYS_NAME
-    from services.ledger.sealing.verification import verify_segments
-
-    if segments is None:
-        raise typer.BadParameter("--segments-only needs --segments, to say where they are")
-    place = open_place(_url(segments))
-    if keys is None:
-        typer.echo(f"by the keys beside the segments, {KEYS_NAME}: compare their ids", err=True)
-    content = place.read(KEYS_NAME, KEYS_BYTES_MAX) if keys is None else keys.read_bytes()
-    return verify_segments(place, PublicKeys.read(content.decode()))
 
 
 def _verify_all(
@@ -87,80 +72,28 @@ def _verify_all(
     data_dir: Path | None,
     progress: Callable[[int, int], None] | None,
 ) -> "VerifyResult":
-    from runtime.signing import PublicKeys
-    from services.ledger.sealing.places import open_place
-    from services.ledger.sealing.setup import public_keys
     from services.ledger.sealing.verification import verify_all
-    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     use_service("ledger", data_dir)
-    settings = LedgerToolSettings()
-    url = settings.segments_url if segments is None else _url(segments)
-    place = None if url is None else open_place(url)
-    known = public_keys(settings) if keys is None else PublicKeys.read(keys.read_text())
-    dsn = settings.postgres_dsn.get_secret_value()
+    dsn, place, known = checked_by(_settings(), segments, keys)
     return asyncio.run(verify_all(dsn, place, known, progress=progress))
 
 
-def _url(place: str) -> str:
-    """Return a place's address; a path is a folder's."""
-    return place if "://" in place else Path(place).resolve().as_uri()
-
-
-@app.command("seal")
-def seal(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Take every fact that no segment has yet into signed segments, at the place in the settings.
-
-    Exit status 1 where another process is sealing, or nothing may be sealed; it says why.
-    """
-    from services.ledger.sealing.sealer import seal as seal_ledger
-    from services.ledger.sealing.setup import sealing_of
+def _settings() -> "LedgerToolSettings":
     from services.ledger.settings import LedgerToolSettings
-    from tollgate.target import use_service
 
-    with failures_told():
-        use_service("ledger", data_dir)
-        made = asyncio.run(seal_ledger(sealing_of(LedgerToolSettings())))
-    facts = sum(manifest.facts for manifest in made)
-    if as_json:
-        print_json({"facts": facts, "segments": [manifest.segment for manifest in made]})
-    elif made:
-        typer.echo(f"{facts} facts sealed, segments {made[0].number} to {made[-1].number}")
-    else:
-        typer.echo("everything is sealed already")
-
-
-@app.command("export")
-def export(
-    *,
-    to: Annotated[Path, typer.Option("--to", help="A new or empty folder.")],
-    data_dir: DataDir = None,
-) -> None:
-    """Copy segments, manifests, public keys and what is not sealed yet, for an auditor."""
-    from services.ledger.sealing.export import export as export_ledger
-    from services.ledger.sealing.setup import checked_place, public_keys
-    from services.ledger.settings import LedgerToolSettings
-    from tollgate.target import use_service
-
-    with failures_told(), progress_shown("exporting") as progress:
-        use_service("ledger", data_dir)
-        settings = LedgerToolSettings()
-        dsn, place = settings.postgres_dsn.get_secret_value(), checked_place(settings)
-        keys = public_keys(settings)
-        segments, facts = asyncio.run(export_ledger(dsn, place, keys, to, progress=progress))
-    typer.echo(f"{segments} segments and {facts} facts that are not sealed yet are in {to}")
+    return LedgerToolSettings()
 
 
 @app.command("attest")
 def attest(*, data_dir: DataDir = None) -> None:
     """Attest the months that are over, as the ledger does a few minutes after each one's end."""
-    from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service
 
     with failures_told():
         use_service("ledger", data_dir)
-        months = asyncio.run(_attest(LedgerToolSettings()))
+        months = asyncio.run(_attest(_settings()))
     typer.echo(f"attested: {', '.join(months)}" if months else "no month is due")
 
 
@@ -177,18 +110,7 @@ async def _attest(settings: "LedgerToolSettings") -> list[str]:
         return [month.name for month in months]
 
 
-@app.command("public-key")
-def public_key(*, data_dir: DataDir = None) -> None:
-    """Print the public keys that segments are signed by, as a JWK set."""
-    from services.ledger.sealing.setup import public_keys
-    from services.ledger.settings import LedgerToolSettings
-    from tollgate.target import use_service
-
-    with failures_told():
-        use_service("ledger", data_dir)
-        typer.echo(public_keys(LedgerToolSettings()).to_json())
-
-
+add_commands(app, "ledger", _settings)
 app.command("reconcile")(reconcile)
 app.command("wallet")(wallet)
 
@@ -283,8 +205,8 @@ def _replay(
     shares: "OtherShares | None",
     workers: int | None,
 ) -> "ReplayResult":
+    from runtime.segments.places import open_place
     from services.ledger.replay import replay as replay_ledger
-    from services.ledger.sealing.places import open_place
     from tollgate.target import replay_dsns, segments_url
 
     ledger_dsn, revenue_dsn = replay_dsns(data_dir)
@@ -319,24 +241,3 @@ def _write(content: bytes, output: Path | None) -> None:
         sys.stdout.buffer.flush()
     else:
         output.write_bytes(content)
-
-
-def _print_verified(result: "VerifyResult", *, as_json: bool) -> None:
-    bad = result.first_bad
-    if as_json:
-        first_bad = None if bad is None else asdict(bad)
-        print_json(
-            {
-                "events": result.events,
-                "head": result.head,
-                "segments": result.segments,
-                "sealed": result.sealed,
-                "ok": result.ok,
-                "first_bad": first_bad,
-            }
-        )
-    elif bad is None:
-        sealed = f"{result.sealed} of them sealed in {result.segments} segments"
-        typer.echo(f"{result.events} facts fit, {sealed}; head {result.head}")
-    else:
-        typer.echo(bad.described())

@@ -81,13 +81,13 @@ def _expected() -> tuple[type[Exception], ...]:
     from runtime.migrate import MigrationError
     from runtime.process import StartError
     from runtime.refusal import Refusal
+    from runtime.segments.manifest import ManifestError
+    from runtime.segments.places import PlaceError
+    from runtime.segments.sealer import SealError
     from runtime.signing import SigningKeyError
     from services.deployer.keys import KeyErasedError
     from services.ledger.checking.parallel import WorkerEndedError
     from services.ledger.periods.attesting import NotAttestedError
-    from services.ledger.sealing.manifest import ManifestError
-    from services.ledger.sealing.places import PlaceError
-    from services.ledger.sealing.sealer import SealError
     from services.ledger.stripe_gateway import StripeRefusedError, StripeUnavailableError
     from services.revenue.bundle import BundleError
     from tollgate.target import NoTargetError

@@ -54,7 +54,7 @@ async def _read(
 ) -> "tuple[WalletAt, list[dict[str, Any]]]":
     import asyncpg
 
-    from services.ledger.checking.reader import CONNECT_SECONDS_MAX
+    from runtime.segments.reader import CONNECT_SECONDS_MAX
     from services.ledger.queries import history_at, wallet_at
     from services.ledger.settings import LedgerToolSettings
     from tollgate.target import use_service

@@ -9,12 +9,12 @@ from typing import Final
 import asyncpg
 from msgspec.structs import astuple
 
+from runtime.segments.chain import ChainCheck, VerifyResult
+from runtime.segments.reader import CONNECT_SECONDS_MAX, WHOLE, Span, read_facts
 from runtime.store import FactRow
-from services.ledger.checking.chain import ChainCheck, VerifyResult
 from services.ledger.checking.differences import Differences
 from services.ledger.checking.fold import Settlement, WalletFold
 from services.ledger.checking.ledger_projections import LedgerComparison
-from services.ledger.checking.reader import CONNECT_SECONDS_MAX, WHOLE, Span, read_facts
 from services.ledger.checking.revenue_projections import RevenueComparison
 from services.ledger.checking.totals import GroupBy, Totals
 from services.ledger.checking.what_if import OtherShares, WhatIf

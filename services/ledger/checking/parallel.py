@@ -20,10 +20,10 @@ from typing import Any, Final
 
 import asyncpg
 
-from services.ledger.checking.chain import BadFact, Lines
+from runtime.segments.chain import BadFact, Lines
+from runtime.segments.reader import Span, snapshot, spans
 from services.ledger.checking.differences import Differences
 from services.ledger.checking.exact import ExactReplay, Question
-from services.ledger.checking.reader import Span, snapshot, spans
 from services.ledger.checking.totals import Totals
 from services.ledger.checking.what_if import WhatIf
 

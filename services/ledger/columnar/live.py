@@ -7,18 +7,19 @@ from typing import Final
 
 import asyncpg
 
+from runtime.segments.manifest import decoded
+from runtime.segments.places import Place
+from runtime.segments.reader import count_facts, read_facts
+from runtime.segments.unsealed import read_unsealed
 from runtime.store import FactRow
 from services.ledger.checking.differences import Differences
-from services.ledger.checking.reader import count_facts, read_facts
 from services.ledger.checking.revenue_projections import RevenueComparison
 from services.ledger.checking.totals import Group, GroupBy, Totals
 from services.ledger.checking.what_if import OtherShares, WhatIf
 from services.ledger.columnar.chunks import Segment
 from services.ledger.columnar.engine import ColumnarReplay, ColumnarResult
 from services.ledger.columns import BALANCE, VERSION
-from services.ledger.sealing.manifest import decoded
-from services.ledger.sealing.places import Place
-from services.ledger.sealing.unsealed import read_unsealed
+from services.ledger.sealing.origin import ORIGIN
 
 CHUNK_WALLETS: Final = 5_000
 REVENUE_POLL_SECONDS: Final = 0.2
@@ -128,7 +129,7 @@ class LiveColumns:
 
     def _unsealed(self, as_of: datetime | None, *, sealed: bool) -> AsyncIterator[list[FactRow]]:
         if sealed:
-            return read_unsealed(self._connection)
+            return read_unsealed(self._connection, ORIGIN)
         return read_facts(self._connection, as_of)
 
     async def _balances(self, groups: dict[str | None, Group], as_of: datetime | None) -> None:

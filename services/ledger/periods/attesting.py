@@ -19,10 +19,10 @@ import structlog
 
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
+from runtime.segments.child import run_child
 from services.ledger.lots import PLATFORM
 from services.ledger.periods.handlers import AttestMonth, CloseForFacts
 from services.ledger.periods.rules import Month, PeriodAttested
-from services.ledger.sealing.child import run_child
 from services.ledger.settings import LedgerSettings
 
 LOOK_SECONDS: Final = 30.0
@@ -142,7 +142,7 @@ def attest_by_schedule(settings: LedgerSettings) -> Callable[[Running], Coroutin
 
 async def examined_by_child(month: Month, beat: Callable[[], None]) -> PeriodAttested:
     """Have another process verify and count, as that takes long; else `NotAttestedError`."""
-    ended = await run_child("examine", month.name, beat=beat)
+    ended = await run_child("ledger", "examine", month.name, beat=beat)
     if ended.status != 0:
         raise NotAttestedError(ended.errors)
     return msgspec.json.decode(ended.output, type=PeriodAttested)

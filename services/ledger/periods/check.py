@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from runtime.segments.chain import BadFact
 from runtime.store import FactRow
-from services.ledger.checking.chain import BadFact
 from services.ledger.periods.rules import PeriodAttested
 
 

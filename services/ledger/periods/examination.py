@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import msgspec
 
+from runtime.segments.chain import BadFact, ChainCheck
+from runtime.segments.places import Place
+from runtime.segments.reader import read_facts, snapshot
+from runtime.segments.setup import checked_place, public_keys
 from runtime.signing import PublicKeys
-from services.ledger.checking.chain import BadFact, ChainCheck
-from services.ledger.checking.reader import read_facts, snapshot
 from services.ledger.periods.attesting import NotAttestedError
 from services.ledger.periods.figures import MonthFigures
 from services.ledger.periods.rules import Month, PeriodAttested
-from services.ledger.sealing.places import Place
-from services.ledger.sealing.setup import checked_place, public_keys
 from services.ledger.sealing.verification import verify_all
 from services.ledger.settings import LedgerSettings
 

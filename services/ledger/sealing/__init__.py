@@ -1,6 +1,5 @@
-"""Sealing: facts leave the database as immutable, signed segments, and are checked against them.
+"""What is the ledger's own in sealing; the rest is `runtime.segments`.
 
-A segment is a Parquet file of facts and a signed manifest that names its content and the manifest
-before it. `sealer` makes them, `audit` checks them, `export` hands them on; `docs/ledger-format.md`
-describes them for whoever checks them with a program of their own.
+Which columns stand beside its facts, what a verification checks beyond the chains, and what is
+done by a process of its own.
 """

@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
+from runtime.segments.manifest import ManifestError
+from runtime.segments.schedule import ELSEWHERE
+from runtime.segments.sealer import SealedElsewhereError, SealError, seal
+from runtime.segments.setup import checked_place, public_keys, sealing_of
 from services.ledger.periods.attesting import NotAttestedError
 from services.ledger.periods.examination import examined
 from services.ledger.periods.rules import Month
-from services.ledger.sealing.manifest import ManifestError
-from services.ledger.sealing.schedule import ELSEWHERE
-from services.ledger.sealing.sealer import SealedElsewhereError, SealError, seal
-from services.ledger.sealing.setup import checked_place, public_keys, sealing_of
+from services.ledger.sealing.origin import ORIGIN
 from services.ledger.sealing.verification import verify_all
 from services.ledger.sealing.verifying import Found
 from services.ledger.settings import LedgerSettings
@@ -47,7 +48,7 @@ def main() -> int:
 
 
 async def _seal() -> dict[str, int]:
-    made = await seal(sealing_of(LedgerSettings()))
+    made = await seal(sealing_of(ORIGIN, LedgerSettings()))
     return {"segments": len(made), "facts": sum(manifest.facts for manifest in made)}
 
 

@@ -13,9 +13,9 @@ from contracts.gateway.v1 import LedgerVerificationRequested
 from contracts.ledger import v1
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
+from runtime.segments.child import run_child
 from runtime.work import Command, DocumentKey, Needs, Work
 from services.ledger.lots import PLATFORM
-from services.ledger.sealing.child import run_child
 
 COLLECTION: Final = "verifications"
 LOOK_SECONDS: Final = 0.2
@@ -143,7 +143,7 @@ async def _answer(running: Running, wanted: list[Wanted]) -> float:
     try:
         if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _LOCK):
             return BUSY_SECONDS
-        ended = await run_child("verify", beat=running.liveness.beat("verifying"))
+        ended = await run_child("ledger", "verify", beat=running.liveness.beat("verifying"))
     finally:
         await connection.close()
     found = None

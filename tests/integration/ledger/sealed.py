@@ -7,15 +7,16 @@ from pathlib import Path
 from joserfc.jwk import OKPKey
 
 from runtime.clock import Clock
-from runtime.signing import PublicKeys, SigningKey
-from services.ledger.sealing.manifest import (
+from runtime.segments.manifest import (
     Manifest,
     Signed,
     number_of_manifest,
     open_manifest,
 )
-from services.ledger.sealing.places import FolderPlace
-from services.ledger.sealing.sealer import Sealing, seal
+from runtime.segments.places import FolderPlace
+from runtime.segments.sealer import Sealing, seal
+from runtime.signing import PublicKeys, SigningKey
+from services.ledger.sealing.origin import ORIGIN
 from tests.support.environment import Database
 
 
@@ -37,6 +38,7 @@ class Sealer:
     ) -> "Sealer":
         """Return a sealer with a key of its own."""
         sealing = Sealing(
+            origin=ORIGIN,
             dsn=database.dsn,
             place=FolderPlace(folder),
             key=SigningKey.read(new_key()),

@@ -15,9 +15,9 @@ from contracts.gateway.v1 import LedgerVerificationRequested
 from devkit.program import Program, end, start
 from runtime.clock import system_clock
 from runtime.process import assemble
+from runtime.segments.places import FolderPlace
 from runtime.signing import SigningKey
 from services.ledger.main import build
-from services.ledger.sealing.places import FolderPlace
 from services.ledger.sealing.verification import verify_all
 from services.wiring import WIRING
 from tests.integration.ledger.driver import Ledger, settings_for

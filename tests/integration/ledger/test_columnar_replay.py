@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from runtime.clock import ManualClock
+from runtime.segments.places import FolderPlace
 from services.ledger.checking.what_if import OtherShares
 from services.ledger.replay import replay
 from services.ledger.replay_formats import render, summary
-from services.ledger.sealing.places import FolderPlace
 from tests.integration.ledger.driver import Ledger
 from tests.integration.ledger.history import a_history
 from tests.integration.ledger.sealed import Sealer

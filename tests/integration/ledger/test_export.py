@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from runtime.clock import ManualClock
+from runtime.segments.export import ExportError, export
+from runtime.segments.manifest import manifest_name
+from runtime.segments.places import FolderPlace
+from runtime.segments.sealer import SealError
 from services.ledger.replay import verify
-from services.ledger.sealing.export import ExportError, export
-from services.ledger.sealing.manifest import manifest_name
-from services.ledger.sealing.places import FolderPlace
-from services.ledger.sealing.sealer import SealError
+from services.ledger.sealing.origin import ORIGIN
 from services.ledger.sealing.verification import verify_segments
 from tests.integration.ledger.driver import Ledger
 from tests.integration.ledger.history import a_history
@@ -44,7 +45,7 @@ async def sealer(ledger: Ledger, database: Database, clock: ManualClock, tmp_pat
 async def exported(database: Database, sealer: Sealer, tmp_path: Path) -> Path:
     """Give the folder that an auditor gets."""
     folder = tmp_path / "export"
-    made = await export(database.dsn, sealer.sealing.place, sealer.keys, folder)
+    made = await export(ORIGIN, database.dsn, sealer.sealing.place, sealer.keys, folder)
     assert made == (len(sealer.manifests()), 2)
     return folder
 
@@ -117,7 +118,7 @@ async def test_an_export_goes_into_an_empty_folder_only(
     database: Database, exported: Path, sealer: Sealer
 ) -> None:
     with pytest.raises(ExportError, match="is not empty"):
-        await export(database.dsn, sealer.sealing.place, sealer.keys, exported)
+        await export(ORIGIN, database.dsn, sealer.sealing.place, sealer.keys, exported)
 
 
 async def test_a_segment_that_was_changed_is_not_handed_on(
@@ -128,6 +129,6 @@ async def test_a_segment_that_was_changed_is_not_handed_on(
     content[100] ^= 1
     path.write_bytes(content)
     with pytest.raises(SealError, match="is not what was sealed"):
-        await export(database.dsn, sealer.sealing.place, sealer.keys, tmp_path / "export")
+        await export(ORIGIN, database.dsn, sealer.sealing.place, sealer.keys, tmp_path / "export")
     assert not (tmp_path / "export" / "keys.json").exists()
     assert not (tmp_path / "export" / manifest_name(2)).exists()

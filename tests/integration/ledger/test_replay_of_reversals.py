@@ -6,10 +6,10 @@ from pathlib import Path
 
 from runtime.clock import ManualClock
 from runtime.process import assemble
+from runtime.segments.places import FolderPlace
 from services.ledger.checking.totals import GroupBy
 from services.ledger.replay import replay
 from services.ledger.replay_formats import summary
-from services.ledger.sealing.places import FolderPlace
 from services.revenue.main import build as build_revenue
 from services.revenue.settings import RevenueSettings
 from services.wiring import WIRING

@@ -11,9 +11,9 @@ import pytest
 
 from runtime.clock import ManualClock
 from runtime.process import assemble
+from runtime.segments.reader import WHOLE, read_facts, snapshot, spans
 from runtime.store import FactRow
 from services.ledger.checking.parallel import ALONE_FACTS_MAX, WorkerEndedError, workers_for
-from services.ledger.checking.reader import WHOLE, read_facts, snapshot, spans
 from services.ledger.checking.totals import GroupBy
 from services.ledger.checking.what_if import OtherShares
 from services.ledger.replay import ReplayResult, replay, verify

@@ -9,11 +9,11 @@ from typing import get_args
 import pytest
 
 from runtime.clock import ManualClock
+from runtime.segments.places import FolderPlace
 from services.ledger.checking.totals import GroupBy
 from services.ledger.checking.what_if import OtherShares
 from services.ledger.replay import Engine, replay
 from services.ledger.replay_formats import columns, render, rows, summary
-from services.ledger.sealing.places import FolderPlace
 from tests.integration.ledger.driver import START, Ledger
 from tests.integration.ledger.sealed import Sealer
 from tests.integration.ledger.test_replay_of_reversals import what_was_taken_back

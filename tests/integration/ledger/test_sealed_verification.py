@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from runtime.clock import ManualClock
 from runtime.postgres_store import PostgresStore
-from services.ledger.checking.chain import BadFact
+from runtime.segments.chain import BadFact
 from services.ledger.replay import verify
 from services.ledger.sealing.verification import verify_all, verify_segments
 from tests.integration.ledger.driver import Ledger

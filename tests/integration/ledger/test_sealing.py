@@ -9,11 +9,11 @@ import pytest
 
 from runtime.clock import ManualClock
 from runtime.postgres_store import PostgresStore
+from runtime.segments.manifest import NO_MANIFEST
+from runtime.segments.places import FolderPlace
+from runtime.segments.sealer import SealedElsewhereError, SealError, UnfitFactError, seal
+from runtime.segments.segment import file_digest, read_rows
 from runtime.store import Changes, FactRow
-from services.ledger.sealing.manifest import NO_MANIFEST
-from services.ledger.sealing.places import FolderPlace
-from services.ledger.sealing.sealer import SealedElsewhereError, SealError, UnfitFactError, seal
-from services.ledger.sealing.segment import file_digest, read_rows
 from tests.integration.ledger.driver import Ledger
 from tests.integration.ledger.history import a_history
 from tests.integration.ledger.sealed import Sealer

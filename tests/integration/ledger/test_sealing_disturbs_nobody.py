@@ -16,9 +16,10 @@ import pytest
 from runtime.clock import ManualClock, system_clock
 from runtime.ids import new_id
 from runtime.postgres_store import PostgresStore
+from runtime.segments.places import FolderPlace
+from runtime.segments.sealer import Sealing, seal
 from runtime.signing import PublicKeys, SigningKey
-from services.ledger.sealing.places import FolderPlace
-from services.ledger.sealing.sealer import Sealing, seal
+from services.ledger.sealing.origin import ORIGIN
 from services.ledger.sealing.verification import verify_all
 from tests.integration.ledger.driver import Ledger
 from tests.integration.ledger.sealed import Sealer, new_key
@@ -196,6 +197,7 @@ async def test_a_first_seal_of_a_large_ledger_holds_no_more_than_a_segment(
     for _ in range(5):
         await asyncio.gather(*(ledger.award(user, 1) for user in users))
     sealing = Sealing(
+        origin=ORIGIN,
         dsn=database.dsn,
         place=FolderPlace(tmp_path / "segments"),
         key=SigningKey.read(new_key()),

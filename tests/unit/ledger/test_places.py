@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import LocalFileSystem
 
-from services.ledger.sealing.places import FolderPlace, ObjectPlace, Place, PlaceError, open_place
+from runtime.segments.places import FolderPlace, ObjectPlace, Place, PlaceError, open_place
 
 
 @pytest.fixture(params=["folder", "objects"])

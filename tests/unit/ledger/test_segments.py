@@ -12,11 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import OKPKey
 
-from runtime.signing import SigningKey
-from runtime.store import FactRow
-from services.ledger import columns
-from services.ledger.checking.chain import BadFact
-from services.ledger.sealing.manifest import (
+from runtime.segments.chain import BadFact
+from runtime.segments.manifest import (
     FORMAT,
     NO_MANIFEST,
     Manifest,
@@ -26,8 +23,12 @@ from services.ledger.sealing.manifest import (
     segment_name,
     sign,
 )
-from services.ledger.sealing.places import FolderPlace
-from services.ledger.sealing.segment import SegmentWriter, file_digest
+from runtime.segments.places import FolderPlace
+from runtime.segments.segment import SegmentWriter, file_digest
+from runtime.signing import SigningKey
+from runtime.store import FactRow
+from services.ledger import columns
+from services.ledger.sealing.origin import ORIGIN
 from services.ledger.sealing.verification import verify_segments
 from tests.unit.ledger.book import Book, award, hold, purchase, release, settle
 from tests.unit.ledger.book import given as wallet
@@ -68,7 +69,7 @@ def write(folder: Path, parts: list[list[FactRow]]) -> Sealed:
     previous = NO_MANIFEST
     for number, rows in enumerate(parts, 1):
         unnamed = folder / "unnamed"
-        writer = SegmentWriter(unnamed)
+        writer = SegmentWriter(unnamed, ORIGIN.columns)
         for start in range(0, len(rows), 4):
             writer.write(rows[start : start + 4])
         writer.close()

@@ -11,8 +11,8 @@ import structlog
 
 from runtime.process import Running
 from runtime.processor import OUTAGES
-from services.ledger.sealing.child import run_child
-from services.ledger.settings import LedgerSettings
+from runtime.segments.child import run_child
+from runtime.segments.settings import SegmentSettings
 
 LOOK_SECONDS: Final = 5.0
 JITTER: Final = 0.1
@@ -20,14 +20,16 @@ JITTER: Final = 0.1
 ELSEWHERE: Final = 3
 """The exit status that says that another process is sealing."""
 
-# The oldest thing not sealed is as old as the last seal, or as the ledger.
+# The oldest thing not sealed is as old as the last seal, or as the first fact.
 _LAST: Final = """
     select coalesce((select max(sealed_at) from segments),
                     (select min(at) from facts where position = (select min(position) from facts)))
 """
 
 
-def seal_by_schedule(settings: LedgerSettings) -> Callable[[Running], Coroutine[Any, Any, None]]:
+def seal_by_schedule(
+    service: str, settings: SegmentSettings
+) -> Callable[[Running], Coroutine[Any, Any, None]]:
     """Return the task that seals, for `Service.tasks`; it does nothing where nothing is set."""
 
     async def sealing(running: Running) -> None:
@@ -47,23 +49,23 @@ def seal_by_schedule(settings: LedgerSettings) -> Callable[[Running], Coroutine[
                 last = None
             if last is not None and now >= max(last, tried_at or last) + interval:
                 tried_at, interval = now, interval_of(settings)
-                await _seal_once(beat)
+                await _seal_once(service, beat)
             await asyncio.sleep(LOOK_SECONDS)
 
     return sealing
 
 
-def interval_of(settings: LedgerSettings) -> timedelta:
+def interval_of(settings: SegmentSettings) -> timedelta:
     """Return how long to wait until the next seal, a little shorter or longer each time."""
     off = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
     return timedelta(seconds=settings.seal_interval_seconds * off)
 
 
-async def _seal_once(beat: Callable[[], None]) -> None:
+async def _seal_once(service: str, beat: Callable[[], None]) -> None:
     """Run the sealing process to its end."""
     log = structlog.get_logger()
-    ended = await run_child("seal", beat=beat)
+    ended = await run_child(service, "seal", beat=beat)
     if ended.status == 0:
-        log.info("ledger.sealed", **msgspec.json.decode(ended.output, type=dict[str, int]))
+        log.info("facts.sealed", **msgspec.json.decode(ended.output, type=dict[str, int]))
     elif ended.status != ELSEWHERE:
         log.error("sealing.failed", reason=ended.errors)

@@ -1,7 +1,7 @@
 """Hands on what an auditor needs: segments, manifests, public keys, and what is not sealed yet.
 
 The tail is taken from one snapshot, together with the list of segments that it goes on from, so
-the export holds each fact once. `tollgate ledger verify --segments-only` checks it, and so does
+the export holds each fact once. `verify --segments-only` checks it, and so does
 `examples/audit/check_segments.py`, which knows nothing of Tollgate's code.
 """
 
@@ -13,14 +13,15 @@ from typing import Final
 
 import asyncpg
 
+from runtime.segments.manifest import manifest_name, open_manifest
+from runtime.segments.origin import Origin
+from runtime.segments.places import Place
+from runtime.segments.reader import snapshot
+from runtime.segments.sealer import KEYS_NAME, SealError
+from runtime.segments.segment import SegmentWriter, file_digest
+from runtime.segments.unsealed import read_unsealed
+from runtime.segments.verification import TAIL_NAME
 from runtime.signing import PublicKeys
-from services.ledger.checking.reader import snapshot
-from services.ledger.sealing.manifest import manifest_name, open_manifest
-from services.ledger.sealing.places import Place
-from services.ledger.sealing.sealer import KEYS_NAME, SealError
-from services.ledger.sealing.segment import SegmentWriter, file_digest
-from services.ledger.sealing.unsealed import read_unsealed
-from services.ledger.sealing.verification import TAIL_NAME
 
 Progress = Callable[[int, int], None]
 """Called with how many segments were copied, and how many there are."""
@@ -33,6 +34,7 @@ class ExportError(SealError):
 
 
 async def export(
+    origin: Origin,
     dsn: str,
     place: Place | None,
     keys: PublicKeys,
@@ -49,7 +51,7 @@ async def export(
     async with snapshot(dsn) as connection:
         rows = await connection.fetch("select number from segments order by number")
         numbers = [row["number"] for row in rows]
-        unsealed = await _write_tail(connection, folder / TAIL_NAME)
+        unsealed = await _write_tail(connection, origin, folder / TAIL_NAME)
     if numbers and place is None:
         raise SealError("no place for segments: set TOLLGATE_SEGMENTS_URL")
     connection = await asyncpg.connect(dsn)
@@ -74,10 +76,10 @@ def _prepare(folder: Path) -> None:
         raise ExportError(f"{folder} is not empty")
 
 
-async def _write_tail(connection: asyncpg.Connection, path: Path) -> int:
-    writer = SegmentWriter(path)
+async def _write_tail(connection: asyncpg.Connection, origin: Origin, path: Path) -> int:
+    writer = SegmentWriter(path, origin.columns)
     facts = 0
-    async for rows in read_unsealed(connection):
+    async for rows in read_unsealed(connection, origin):
         await asyncio.to_thread(writer.write, rows)
         facts += len(rows)
     writer.close()
@@ -91,5 +93,5 @@ def _copy(place: Place, keys: PublicKeys, content: bytes, folder: Path) -> None:
         shutil.copyfile(source, target)
     if file_digest(target) != (manifest.sha256, manifest.bytes):
         target.unlink()
-        raise SealError(f"{manifest.segment} is not what was sealed: see `tollgate ledger verify`")
+        raise SealError(f"{manifest.segment} is not what was sealed: it was changed")
     (folder / manifest_name(manifest.number)).write_bytes(content)

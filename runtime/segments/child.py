@@ -1,6 +1,6 @@
-"""Runs `python -m services.ledger.sealing …` as a process of its own, with our own environment.
+"""Runs `python -m services.<service>.sealing …` as a process of its own, in our environment.
 
-To read, hash and write a whole ledger takes processor time and memory that the running ledger has
+To read, hash and write all facts takes processor time and memory that the running service has
 better uses for. The process may be stopped anywhere without harm.
 """
 
@@ -26,10 +26,10 @@ class Ended:
     errors: str
 
 
-async def run_child(*words: str, beat: Callable[[], None]) -> Ended:
+async def run_child(service: str, *words: str, beat: Callable[[], None]) -> Ended:
     """Run it to its end, six hours at most; cancelled, it is ended."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.ledger.sealing", *words),
+        *(sys.executable, "-m", f"services.{service}.sealing", *words),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -78,7 +78,7 @@ class Signed:
 
 
 class ManifestError(ValueError):
-    """A manifest's file is not what the ledger wrote; the message says why."""
+    """A manifest's file is not what a sealer wrote; the message says why."""
 
 
 def manifest_name(number: int) -> str:

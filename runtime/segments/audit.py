@@ -11,11 +11,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from runtime.signing import PublicKeys
-from runtime.store import GENESIS_HASH, FactRow
-from services.ledger import columns
-from services.ledger.checking.chain import BadFact, problem_of
-from services.ledger.sealing.manifest import (
+from runtime.segments.chain import BadFact, problem_of
+from runtime.segments.manifest import (
     NO_MANIFEST,
     Manifest,
     ManifestError,
@@ -24,14 +21,17 @@ from services.ledger.sealing.manifest import (
     manifest_name,
     open_manifest,
 )
-from services.ledger.sealing.segment import (
+from runtime.segments.origin import TypedColumns
+from runtime.segments.segment import (
     RAW_NAMES,
     RAW_SCHEMA,
-    SCHEMA,
     SegmentReader,
     file_digest,
     rows_of,
+    schema_with,
 )
+from runtime.signing import PublicKeys
+from runtime.store import GENESIS_HASH, FactRow
 
 CHUNK_FACTS: Final = 5_000
 
@@ -48,6 +48,7 @@ class SegmentAudit:
     """
 
     keys: PublicKeys
+    columns: TypedColumns
     ends: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     facts: int = 0
     segments: int = 0
@@ -102,7 +103,7 @@ class SegmentAudit:
         try:
             reader = SegmentReader(path)
             try:
-                if not _columns_fit(manifest, reader.schema):
+                if not self._columns_fit(manifest, reader.schema):
                     return places.bad("the segment has other columns than were sealed")
                 for number in range(len(reader.groups)):
                     table = reader.group(number)
@@ -127,10 +128,10 @@ class SegmentAudit:
             if bad is not None:
                 break
             fitting += 1
-        if manifest.columns_version != columns.VERSION:
+        if manifest.columns_version != self.columns.version:
             self.not_recomputed += fitting
             return bad
-        wrong = _first_wrong_row(table.slice(0, fitting), rows[:fitting])
+        wrong = _first_wrong_row(self.columns, table.slice(0, fitting), rows[:fitting])
         if wrong is not None:
             problem = "its typed columns do not follow from its body"
             return BadFact(wrong.stream, wrong.version, wrong.id, problem, manifest.segment)
@@ -152,25 +153,24 @@ class SegmentAudit:
         places.taken()
         return None
 
+    def _columns_fit(self, manifest: Manifest, schema: pa.Schema) -> bool:
+        if manifest.columns_version == self.columns.version:
+            return bool(schema.equals(schema_with(self.columns)))
+        return bool(pa.schema([schema.field(name) for name in RAW_NAMES]).equals(RAW_SCHEMA))
 
-def _first_wrong_row(table: pa.Table, rows: list[FactRow]) -> FactRow | None:
+
+def _first_wrong_row(columns: TypedColumns, table: pa.Table, rows: list[FactRow]) -> FactRow | None:
     """Return the first fact whose typed columns in a segment are not those of its body."""
-    if not rows:
+    if not rows or not columns.schema.names:
         return None
-    kept = table.select(columns.SCHEMA.names).combine_chunks()
-    made = pa.table(columns.typed_columns(rows), schema=columns.SCHEMA)
+    kept = table.select(columns.schema.names).combine_chunks()
+    made = pa.table(columns.of(rows), schema=columns.schema)
     if kept.equals(made):
         return None
     for row, one, other in zip(rows, kept.to_pylist(), made.to_pylist(), strict=True):
         if one != other:
             return row
     return rows[0]
-
-
-def _columns_fit(manifest: Manifest, schema: pa.Schema) -> bool:
-    if manifest.columns_version == columns.VERSION:
-        return bool(schema.equals(SCHEMA))
-    return bool(pa.schema([schema.field(name) for name in RAW_NAMES]).equals(RAW_SCHEMA))
 
 
 class _Places:

@@ -9,8 +9,9 @@ from typing import Final
 
 import asyncpg
 
+from runtime.segments.origin import Origin
+from runtime.segments.reader import bytewise
 from runtime.store import FactRow
-from services.ledger.checking.reader import bytewise
 
 CHUNK_FACTS: Final = 2_000
 
@@ -22,15 +23,21 @@ _UNSEALED: Final = """
     from (select s.name, coalesce(z.version, 0) as sealed
           from streams s left join sealed_streams z on z.stream = s.name
           where s.version > coalesce(z.version, 0)
+            and ($1::text[] is null or split_part(s.name, '-', 1) = any($1))
           order by s.name{order}) u
     cross join lateral
          (select * from facts where stream = u.name and version > u.sealed order by version) f
 """
 
 
-async def read_unsealed(connection: asyncpg.Connection) -> AsyncIterator[list[FactRow]]:
+async def read_unsealed(
+    connection: asyncpg.Connection, origin: Origin
+) -> AsyncIterator[list[FactRow]]:
     """Yield the facts above the sealed versions in chunks, by their stream's bytes and version."""
-    cursor = await connection.cursor(_UNSEALED.format(order=await bytewise(connection)))
+    cursor = await connection.cursor(
+        _UNSEALED.format(order=await bytewise(connection)),
+        None if origin.kinds is None else list(origin.kinds),
+    )
     while rows := await cursor.fetch(CHUNK_FACTS):
         yield [FactRow(*row) for row in rows]
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runtime.segments.origin import TypedColumns
 from runtime.store import FactRow
-from services.ledger import columns
 
 ROW_GROUP_FACTS: Final = 50_000
 ROW_GROUP_BYTES: Final = 64 * 1024 * 1024
@@ -35,21 +35,30 @@ RAW_SCHEMA: Final = pa.schema(
     ]
 )
 RAW_NAMES: Final = tuple(RAW_SCHEMA.names)
-SCHEMA: Final = pa.schema([*RAW_SCHEMA, *columns.SCHEMA])
+
+
+def schema_with(columns: TypedColumns) -> pa.Schema:
+    """Return the schema of a segment with these typed columns."""
+    return pa.schema([*RAW_SCHEMA, *columns.schema])
 
 
 class SegmentWriter:
     """Writes facts to a Parquet file, holding one group of rows at most."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True)
+    def __init__(self, path: Path, columns: TypedColumns) -> None:
+        self._columns = columns
+        self._schema = schema_with(columns)
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="zstd", write_page_checksum=True
+        )
         self._tables: list[pa.Table] = []
         self._facts = 0
         self._bytes = 0
 
     def write(self, rows: Sequence[FactRow]) -> None:
         """Take facts, in order."""
-        table = to_table(rows)
+        values = {**_raw_columns(rows), **self._columns.of(rows)}
+        table = pa.table(values, schema=self._schema)
         self._tables.append(table)
         self._facts += len(rows)
         self._bytes += table.nbytes
@@ -65,11 +74,6 @@ class SegmentWriter:
     def _write_group(self) -> None:
         self._writer.write_table(pa.concat_tables(self._tables), row_group_size=self._facts)
         self._tables, self._facts, self._bytes = [], 0, 0
-
-
-def to_table(rows: Sequence[FactRow]) -> pa.Table:
-    """Return facts as the columns of a segment."""
-    return pa.table({**_raw_columns(rows), **columns.typed_columns(rows)}, schema=SCHEMA)
 
 
 def _raw_columns(rows: Sequence[FactRow]) -> dict[str, pa.Array]:

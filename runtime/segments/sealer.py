@@ -20,10 +20,8 @@ from typing import Final
 import asyncpg
 
 from runtime.clock import Clock, monotonic_seconds
-from runtime.signing import PublicKeys, SigningKey
-from runtime.store import GENESIS_HASH, FactRow, canonical_values, chain_hash
-from services.ledger import columns
-from services.ledger.sealing.manifest import (
+from runtime.segments.chain import problem_of
+from runtime.segments.manifest import (
     FORMAT,
     MANIFEST_BYTES_MAX,
     NO_MANIFEST,
@@ -37,9 +35,12 @@ from services.ledger.sealing.manifest import (
     segment_name,
     sign,
 )
-from services.ledger.sealing.places import Place
-from services.ledger.sealing.segment import SegmentWriter, file_digest
-from services.ledger.sealing.unsealed import read_unsealed, sealed_ends
+from runtime.segments.origin import Origin
+from runtime.segments.places import Place
+from runtime.segments.segment import SegmentWriter, file_digest
+from runtime.segments.unsealed import read_unsealed, sealed_ends
+from runtime.signing import PublicKeys, SigningKey
+from runtime.store import GENESIS_HASH, FactRow
 
 SEGMENT_FACTS_MAX: Final = 100_000
 SEGMENT_BODY_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -59,16 +60,16 @@ class SealError(Exception):
 
 
 class SealedElsewhereError(SealError):
-    """Another process is sealing this ledger."""
+    """Another process is sealing this service's facts."""
 
 
 class UnfitFactError(SealError):
     """A stored fact does not fit the one before it, so it must not be sealed."""
 
-    def __init__(self, stream: str, version: int) -> None:
+    def __init__(self, service: str, stream: str, version: int) -> None:
         super().__init__(
             f"{stream} {version} does not fit the fact before it: nothing was sealed; "
-            "see `tollgate ledger verify`"
+            f"see `tollgate {service} verify`"
         )
         self.stream = stream
         self.version = version
@@ -76,8 +77,9 @@ class UnfitFactError(SealError):
 
 @dataclass(frozen=True)
 class Sealing:
-    """What it takes to seal: where, signed by which key, and the keys of earlier segments."""
+    """What it takes to seal: what, where to, signed by which key, and earlier segments' keys."""
 
+    origin: Origin
     dsn: str
     place: Place
     key: SigningKey
@@ -93,7 +95,7 @@ async def seal(sealing: Sealing) -> list[Manifest]:
     tampered with, and `SealError` where the place does not hold what the database says.
     """
     made: list[Manifest] = []
-    async with _alone(sealing.dsn) as connection:
+    async with _alone(sealing) as connection:
         last = await _recover(connection, sealing)
         while len(made) < SEGMENTS_MAX:
             content = await _write_segment(connection, sealing)
@@ -107,17 +109,17 @@ async def seal(sealing: Sealing) -> list[Manifest]:
 
 
 @asynccontextmanager
-async def _alone(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+async def _alone(sealing: Sealing) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection that holds the lock, which ends with it."""
     connection = await asyncpg.connect(
-        dsn,
+        sealing.dsn,
         timeout=CONNECT_SECONDS_MAX,
         command_timeout=STATEMENT_SECONDS_MAX,
-        server_settings={"application_name": "ledger-seal", "jit": "off"},
+        server_settings={"application_name": f"{sealing.origin.service}-seal", "jit": "off"},
     )
     try:
         if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _LOCK):
-            raise SealedElsewhereError("another process is sealing this ledger")
+            raise SealedElsewhereError(f"another process is sealing {sealing.origin.service}")
         yield connection
     finally:
         await connection.close()
@@ -143,7 +145,7 @@ async def _recover(connection: asyncpg.Connection, sealing: Sealing) -> Signed |
     if manifest_name(number + 1) in present:
         raise SealError(
             f"{manifest_name(number + 1)} is at {sealing.place.url}, but the database knows only "
-            f"{number} segments: it is an older one, or another ledger's"
+            f"{number} segments: it is an older one, or another's"
         )
     if last is not None:
         name = manifest_name(number)
@@ -178,6 +180,7 @@ async def _publish_keys(place: Place, keys: PublicKeys, present: set[str]) -> No
 class _Content:
     """A segment in the making, and what its manifest has to say of it."""
 
+    service: str
     file: str = ""
     sha256: str = ""
     size: int = 0
@@ -197,8 +200,8 @@ class _Content:
                 self.finish()
                 version, last_hash = sealed.get(row.stream, (0, GENESIS_HASH))
                 self._end, self._first = (row.stream, version, last_hash), version + 1
-            if not _fits(row, self._end[1], self._end[2]):
-                raise UnfitFactError(row.stream, row.version)
+            if problem_of(row, self._end[1], self._end[2]) is not None:
+                raise UnfitFactError(self.service, row.stream, row.version)
             self._end = (row.stream, row.version, row.hash)
             self.facts += 1
             self.body_bytes += len(row.body)
@@ -213,27 +216,9 @@ class _Content:
             self._end = ("", 0, GENESIS_HASH)
 
 
-def _fits(row: FactRow, version: int, last_hash: bytes) -> bool:
-    values = canonical_values(
-        stream=row.stream,
-        version=row.version,
-        id=row.id,
-        at=row.at,
-        body=row.body,
-        actor=row.actor,
-        correlation_id=row.correlation_id,
-        causation_id=row.causation_id,
-    )
-    return (
-        row.version == version + 1
-        and row.previous_hash == last_hash
-        and row.hash == chain_hash(values, last_hash)
-    )
-
-
 async def _write_segment(connection: asyncpg.Connection, sealing: Sealing) -> _Content | None:
     """Put a file with what one snapshot has unsealed, up to the bounds; nothing if nothing is."""
-    content = _Content()
+    content = _Content(sealing.origin.service)
     with tempfile.TemporaryDirectory(prefix="tollgate-seal-") as folder:
         path = Path(folder) / "segment"
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -252,12 +237,12 @@ async def _take_unsealed(
 ) -> None:
     ends_at = monotonic_seconds() + SNAPSHOT_SECONDS_MAX
     writer: SegmentWriter | None = None
-    async for chunk in read_unsealed(connection):
+    async for chunk in read_unsealed(connection, sealing.origin):
         rows = chunk[: sealing.facts_max - content.facts]
         sealed = await sealed_ends(connection, sorted({row.stream for row in rows}))
         content.take(rows, sealed)
         if writer is None:
-            writer = await asyncio.to_thread(SegmentWriter, path)
+            writer = await asyncio.to_thread(SegmentWriter, path, sealing.origin.columns)
         await asyncio.to_thread(writer.write, rows)
         if (
             content.facts >= sealing.facts_max
@@ -287,7 +272,7 @@ async def _conclude(
         facts=content.facts,
         first_at=instant_text(content.first_at),
         last_at=instant_text(content.last_at),
-        columns_version=columns.VERSION,
+        columns_version=sealing.origin.columns.version,
         spans=tuple(content.spans),
         previous=NO_MANIFEST if last is None else last.digest,
         sealed_at=instant_text(sealed_at),
