@@ -4,12 +4,24 @@
 #   docker run --rm tollgate --help
 #
 # Where pip or apt need a configuration or a certificate of yours, hand them over as build secrets,
-# which stay in no layer: --secret id=pip,src=/etc/pip.conf --secret id=ca,src=ca.crt
+# which stay in no layer: --secret id=pip,src=/etc/pip.conf --secret id=npm,src=~/.npmrc --secret id=ca,src=ca.crt
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 ARG TERRAFORM_IMAGE=hashicorp/terraform:1.11.4
+ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${TERRAFORM_IMAGE} AS terraform
+
+
+# Scripts that the pages load; browsers get two files of them.
+FROM ${NODE_IMAGE} AS scripts
+
+WORKDIR /opt/scripts
+COPY services/gateway/web/package.json services/gateway/web/package-lock.json ./
+RUN --mount=type=secret,id=npm,target=/root/.npmrc \
+    --mount=type=secret,id=ca,target=/run/ca.crt \
+    if [ -e /run/ca.crt ]; then export NODE_EXTRA_CA_CERTS=/run/ca.crt; fi; \
+    npm ci --no-audit --no-fund --ignore-scripts
 
 
 FROM ${BASE_IMAGE} AS build
@@ -29,6 +41,10 @@ COPY runtime runtime
 COPY services services
 COPY devkit devkit
 COPY tollgate tollgate
+COPY --from=scripts /opt/scripts/node_modules/htmx.org/dist/htmx.min.js \
+    services/gateway/web/node_modules/htmx.org/dist/htmx.min.js
+COPY --from=scripts /opt/scripts/node_modules/echarts/dist/echarts.simple.min.js \
+    services/gateway/web/node_modules/echarts/dist/echarts.simple.min.js
 # Compiled here, because nobody can write there; the file's own time must not decide what is stale.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 

@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
+WEB := services/gateway/web
+SCRIPTS := $(WEB)/node_modules/.package-lock.json
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
@@ -26,15 +28,19 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-setup: $(STAMP) ## create the environment in .venv, with pinned and hashed dependencies
+$(SCRIPTS): $(WEB)/package-lock.json | $(STAMP)
+	@cd $(WEB) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
-up: $(STAMP) ## start the whole system with demo data, and say where it is
+setup: $(STAMP) $(SCRIPTS) ## create the environment in .venv, with pinned and hashed dependencies
+
+up: $(STAMP) $(SCRIPTS) ## start the whole system with demo data, and say where it is
 	@exec $(BIN)/tollgate up --demo $(ARGS)
 
-demo: $(STAMP) ## tell the main job as a story on the terminal, on a system of its own
+demo: $(STAMP) $(SCRIPTS) ## tell the main job as a story on the terminal, on a system of its own
 	@exec $(BIN)/python -m devkit.story $(ARGS)
 
-test: $(STAMP) ## run all tests, on real servers that they start themselves
+test: $(STAMP) $(SCRIPTS) ## run all tests, on real servers that they start themselves
 	@$(BIN)/pytest $(ARGS)
 
 check: $(STAMP) ## run all linters, type checks and fences
@@ -65,7 +71,7 @@ rights: $(STAMP) ## export the services' rights on the bus for NATS' Helm chart
 sbom: $(STAMP) ## list what the image is made of, as a CycloneDX document
 	@mkdir -p build && $(BIN)/cyclonedx-py requirements --output-reproducible --output-file build/sbom.json requirements.lock && echo build/sbom.json
 
-bench: $(STAMP) ## measure, beside a reference of the same minute
+bench: $(STAMP) $(SCRIPTS) ## measure, beside a reference of the same minute
 	@$(BIN)/tollgate bench $(ARGS)
 
 lock: $(STAMP) ## pin the dependencies anew: requirements.lock is the image's, -dev is everybody's
@@ -73,4 +79,4 @@ lock: $(STAMP) ## pin the dependencies anew: requirements.lock is the image's, -
 	@$(LOCK) --extra embedded --group dev pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what was made here: the environment and caches, never data
-	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(WEB)/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

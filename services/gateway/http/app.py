@@ -1,5 +1,6 @@
-"""The application: every call there is, behind one frame."""
+"""The application: every call and every page there is, behind one frame."""
 
+import json
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -55,6 +56,8 @@ from services.gateway.http.route import written_out
 from services.gateway.http.session import is_secure
 from services.gateway.passwords import BusyError
 from services.gateway.settings import origins_of
+from services.gateway.web.pages import error_page, wants_page
+from services.gateway.web.routes import page_routes
 
 VERSION: Final = "1"
 _NO_METHOD: Final = 405
@@ -85,6 +88,7 @@ def build_app(gateway: Gateway) -> ASGIApp:
     app.state.cursors = Cursors(gateway.vault.derived("cursors"))
     for resource in RESOURCES:
         app.router.routes.extend(resource.router.routes)
+    app.router.routes.extend(page_routes())
     app.state.written_out = written_out(app.routes)
     expected: tuple[type[Exception], ...] = (
         HTTPException,
@@ -111,13 +115,25 @@ async def _answer(request: Request, error: Exception) -> Response:
     response = response_for(error, request)
     if response is None:
         raise error
+    if wants_page(request):
+        return await _as_page(request, response)
     return response
+
+
+async def _as_page(request: Request, problem: Response) -> Response:
+    told = json.loads(bytes(problem.body))
+    page = await error_page(request, told["code"], problem.status_code, told["detail"])
+    for name in ("allow", "retry-after"):
+        if name in problem.headers:
+            page.headers[name] = problem.headers[name]
+    return page
 
 
 async def _broken(request: Request, _: Exception) -> Response:
     """Say that something is broken, and nothing of what; the frame logs it."""
     request_id = request.scope.get("state", {}).get("request_id", "")
-    return problem_response("INTERNAL_ERROR", request_id=request_id)
+    response = problem_response("INTERNAL_ERROR", request_id=request_id)
+    return await _as_page(request, response) if wants_page(request) else response
 
 
 def _methods(request: Request) -> list[str]:

@@ -45,7 +45,7 @@ class Door:
         In this order: from another site, credentials that are none, too often, not signed in, not
         allowed.
         """
-        self._check_site(request)
+        self.check_site(request)
         try:
             principal = await self.principal(request)
         except ProblemError:
@@ -103,7 +103,7 @@ class Door:
         async with self._gateway.connection() as connection:
             return await principal_of_subject(connection, claims, text)
 
-    def _check_site(self, request: Request) -> None:
+    def check_site(self, request: Request) -> None:
         """Refuse a write that a browser sends for another site's page.
 
         Browsers say where a write comes from, in one header or the other. A program that is no

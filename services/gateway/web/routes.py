@@ -1,0 +1,26 @@
+"""All pages, in one list."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from services.gateway.web import assets, signing_in
+from services.gateway.web.pages import Pages
+
+PARTS: Final[tuple[Pages, ...]] = (signing_in.pages,)
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/deploy", status_code=303)
+
+
+def page_routes() -> Iterator[Route]:
+    """Yield the routes of all pages and of what they load."""
+    assets.assets()
+    yield Route("/", _home, methods=["GET"])
+    yield assets.ROUTE
+    for part in PARTS:
+        yield from part.routes
