@@ -28,6 +28,9 @@ _INHERITED: Final = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
+_OPEN_TELEMETRY: Final = "OTEL_"
+"""How its own settings begin, of which there are dozens."""
+
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -216,6 +219,7 @@ def keep_ports(directory: DataDirectory, ports: Ports) -> None:
 def inherited_environment() -> Mapping[str, str]:
     """Return what of our own environment a service gets; nothing that is not listed here."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    kept |= {name: told for name, told in os.environ.items() if name.startswith(_OPEN_TELEMETRY)}
     paths = [str(_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {
         **kept,

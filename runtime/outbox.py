@@ -16,6 +16,7 @@ import structlog
 from contracts.subjects import stream_of_subject
 from runtime.leadership import lead
 from runtime.metrics import OUTBOX_PENDING, PUBLISHED, RELAY_FAILURES
+from runtime.spans import Spans
 from runtime.store import OutboxRow, Store
 
 RELAY_BATCH_MAX: Final = 500
@@ -36,9 +37,10 @@ class Publisher(Protocol):
 class Relay:
     """Moves messages from the outbox to the bus."""
 
-    def __init__(self, store: Store, publisher: Publisher) -> None:
+    def __init__(self, store: Store, publisher: Publisher, spans: Spans) -> None:
         self._store = store
         self._publisher = publisher
+        self._spans = spans
         self._wake = asyncio.Event()
         self.beat: Callable[[], None] = lambda: None
 
@@ -51,7 +53,8 @@ class Relay:
         rows = await self._store.pending(RELAY_BATCH_MAX)
         OUTBOX_PENDING.set(len(rows))
         for batch in batches(rows):
-            await self._publisher.publish_batch(batch)
+            with self._spans.publishing(batch):
+                await self._publisher.publish_batch(batch)
             await self._store.mark_published([row.position for row in batch])
             PUBLISHED.inc(len(batch))
         return len(rows)

@@ -30,6 +30,7 @@ from runtime.postgres_store import PostgresStore
 from runtime.processor import Processor
 from runtime.projector import Projection
 from runtime.settings import RuntimeSettings
+from runtime.spans import Spans
 from runtime.store import StreamKind
 from runtime.telemetry import build_spans, configure_logging
 from runtime.work import DocumentKey, Handlers
@@ -88,6 +89,7 @@ class Running:
     relay: Relay
     bus: Bus
     clock: Clock
+    spans: Spans
     liveness: Liveness = field(default_factory=Liveness)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -179,7 +181,8 @@ def _compose(
         user=settings.nats_user,
         password=settings.nats_password.get_secret_value(),
     )
-    relay = Relay(store, bus)
+    spans = build_spans(service.name, settings)
+    relay = Relay(store, bus, spans)
     consumption = Consumption(wiring.decode, wiring.type_of_subject, clock)
     processor = Processor(
         service=service.name,
@@ -190,12 +193,12 @@ def _compose(
         projections=service.projections,
         refused=service.refused,
         followed_kinds=wiring.topology.followed_kinds(service.name),
-        spans=build_spans(service.name, settings),
+        spans=spans,
         wake_relay=relay.wake,
         decode_waiting=consumption.from_waiting,
         floor=service.floor,
     )
-    running = Running(service, settings, wiring, pool, store, processor, relay, bus, clock)
+    running = Running(service, settings, wiring, pool, store, processor, relay, bus, clock, spans)
     processor.beat = running.liveness.beat("processor")
     relay.beat = running.liveness.beat("relay")
     return running
@@ -292,6 +295,7 @@ async def _drain(
             await running.bus.close()
     except Exception as error:  # noqa: BLE001 - nothing is left to lose
         log.warning("bus.close_failed", error=repr(error))
+    await asyncio.to_thread(running.spans.close)
     log.info("service.stopped")
 
 

@@ -23,8 +23,9 @@ from runtime.inbox import PATIENCE, Delivery, HeldBack, Turn, seen_by, set_aside
 from runtime.metrics import BATCH_SIZE, MESSAGES
 from runtime.projector import Projection
 from runtime.refusal import Refusal
+from runtime.spans import Spans, within
 from runtime.store import Changes, Store, StreamKind, Transaction, Waiting
-from runtime.work import Command, DocumentKey, Handlers, Needs, Outcome, Spans, Work
+from runtime.work import Command, DocumentKey, Handlers, Message, Needs, Outcome, Work
 
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 4_000
@@ -217,7 +218,8 @@ class Processor:
         """Process a batch to its end, however often the database goes away."""
         while items:
             try:
-                batch = await self._transact(items)
+                with self._spans.batch(map(_message, items)):
+                    batch = await self._transact(items)
             except COLLISIONS as error:
                 structlog.get_logger().info("batch.collided", error=repr(error))
             except OUTAGES as error:
@@ -245,7 +247,8 @@ class Processor:
 
     async def _bisect(self, items: list[Item], error: Exception) -> None:
         if len(items) == 1:
-            await self._fail(items[0], error)
+            with within(_message(items[0]).traceparent):
+                await self._fail(items[0], error)
             return
         middle = len(items) // 2
         await self._process(items[:middle])
@@ -253,7 +256,7 @@ class Processor:
 
     async def _fail(self, item: Item, error: Exception) -> None:
         """A message failed by itself: tell its caller, or set it aside for later."""
-        log = structlog.get_logger()
+        log = structlog.get_logger().bind(request_id=_request_id(item))
         if isinstance(item, Local):
             if not isinstance(error, Refusal):
                 log.error("command.failed", command=type(item.command).__name__, exc_info=error)
@@ -317,10 +320,7 @@ class Processor:
         return batch
 
     async def _load(self, transaction: Transaction, items: Sequence[Item], now: datetime) -> Work:
-        needs: list[Needs] = [
-            self._handlers.needs(item.envelope if isinstance(item, Delivery) else item.command)
-            for item in items
-        ]
+        needs: list[Needs] = [self._handlers.needs(_message(item)) for item in items]
         declared = frozenset(key for need in needs for key in need.documents)
         wanted = declared if self._floor is None else declared | {self._floor}
         heads = await transaction.lock_heads({s for need in needs for s in need.streams})
@@ -397,3 +397,14 @@ class Processor:
         MESSAGES.labels(outcome="handled").inc(len(batch.settled))
         for delivery in batch.settled:
             await delivery.settle()
+
+
+def _message(item: Item) -> Message:
+    return item.envelope if isinstance(item, Delivery) else item.command
+
+
+def _request_id(item: Item) -> str:
+    """Return the id of the request that caused an item, however far back that was."""
+    if isinstance(item, Delivery):
+        return item.envelope.correlationid
+    return item.command.correlation_id

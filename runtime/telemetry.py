@@ -1,25 +1,33 @@
-"""Logs, and traces that cross the bus.
+"""Logs, and whether traces are recorded.
 
-A log line is an event name with fields. Without an endpoint for traces nothing is recorded, and a
-message's `traceparent` is handed on as it came.
+A log line is an event name with fields, and names the trace and the span that it belongs to.
 """
 
 import logging
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from runtime.work import Message
+from runtime.spans import PassOn, Spans, current_traceparent
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
-
     from runtime.settings import RuntimeSettings
 
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def _name_the_trace(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Add the ids of the trace and the span that a line belongs to, where there are any."""
+    traceparent = current_traceparent()
+    if traceparent is not None:
+        _, event["trace_id"], event["span_id"], *_ = traceparent.split("-")
+    return event
+
+
 _SHARED: list[Any] = [
+    _name_the_trace,
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -73,49 +81,15 @@ def configure_command_logging() -> None:
     )
 
 
-class PassOn:
-    """Spans where there are none: the traceparent is handed on as it came."""
+def build_spans(service: str, settings: "RuntimeSettings") -> Spans:
+    """Return the spans that the settings ask for; the SDK is loaded only where it is used.
 
-    @contextmanager
-    def handling(self, message: Message) -> Iterator[str | None]:
-        """Give the message's own traceparent."""
-        yield message.traceparent
-
-
-class Traced:
-    """A span around each message, child of the one that the message names."""
-
-    def __init__(self, tracer: "Tracer") -> None:
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-        self._tracer = tracer
-        self._propagator = TraceContextTextMapPropagator()
-
-    @contextmanager
-    def handling(self, message: Message) -> Iterator[str | None]:
-        """Enter a span called after the message, and give its traceparent."""
-        parent = self._propagator.extract(
-            {} if message.traceparent is None else {"traceparent": message.traceparent}
-        )
-        name = getattr(message, "type", type(message).__name__)
-        with self._tracer.start_as_current_span(f"handle {name}", context=parent):
-            carrier: dict[str, str] = {}
-            self._propagator.inject(carrier)
-            yield carrier.get("traceparent")
-
-
-def build_spans(service: str, settings: "RuntimeSettings") -> PassOn | Traced:
-    """Return the spans that the settings ask for; the SDK is loaded only where it is used."""
-    if settings.otlp_endpoint is None:
+    A collector is named by `TOLLGATE_OTLP_ENDPOINT` or by OpenTelemetry's own variables;
+    `OTEL_SDK_DISABLED=true` wins over both.
+    """
+    named = settings.otlp_endpoint or any(os.environ.get(name) for name in _ENDPOINTS)
+    if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return PassOn()
-    from opentelemetry import trace
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from runtime.tracing import traced
 
-    provider = TracerProvider(resource=Resource.create({"service.name": f"tollgate-{service}"}))
-    exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    return Traced(provider.get_tracer("tollgate"))
+    return traced(service, settings.otlp_endpoint)

@@ -6,7 +6,6 @@ of a batch see what earlier ones did.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -17,6 +16,7 @@ import msgspec
 from contracts.envelope import Envelope, Wire, format_seen
 from contracts.events import Event, Problem, RequestRefused, check_sendable
 from runtime.ids import new_id
+from runtime.spans import current_traceparent
 from runtime.store import (
     Changes,
     FactRow,
@@ -38,13 +38,14 @@ class Command:
     """A service's own command, from a person's request or a timer, not from the bus.
 
     `correlation_id` ties together all that it causes; `seen` names streams of others, and how
-    far, that whoever acts on the published messages must have applied.
+    far, that whoever acts on the published messages must have applied. It belongs to the trace that
+    it was made in.
     """
 
     actor: str
     correlation_id: str = field(default_factory=new_id)
     seen: Mapping[str, int] = field(default_factory=dict)
-    traceparent: str | None = None
+    traceparent: str | None = field(default_factory=current_traceparent)
 
 
 Message = Envelope[Any] | Command
@@ -87,14 +88,6 @@ class Outcome:
 
 class UndeclaredNeedError(LookupError):
     """A handler uses a stream or a document that its `needs` did not name."""
-
-
-class Spans(Protocol):
-    """What makes a span around the handling of one message."""
-
-    def handling(self, message: Message) -> AbstractContextManager[str | None]:
-        """Enter a span whose parent is the message's; give the traceparent to hand on."""
-        ...
 
 
 class Work:

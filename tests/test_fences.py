@@ -44,6 +44,7 @@ BREACHES: Final = (
     ("encryption-in-one-place", "services/ledger/handlers.py", "import cryptography"),
     ("stripe-in-one-place", "services/gateway/handlers.py", "import stripe"),
     ("google-in-one-place", "services/deployer/handlers.py", "from google.cloud import pubsub_v1"),
+    ("traces-in-one-place", "services/ledger/handlers.py", "from opentelemetry import trace"),
 )
 
 

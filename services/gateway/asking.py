@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import structlog
-
 from services.gateway.answers import Answer
 from services.gateway.credentials import Principal
 from services.gateway.events import RequestFact
@@ -34,16 +32,9 @@ async def ask(
             fact=fact,
             seen=dict(seen or {}),
             data_key=data_key,
-            traceparent=_traceparent(),
         )
     )
     answer = await (gateway.answers.wait(request_id) if waits else gateway.answers.read(request_id))
     if answer is None:
         raise LookupError(f"request {request_id} was put and is not there")
     return answer
-
-
-def _traceparent() -> str | None:
-    """Return the trace that the call in hand belongs to, if it came with one."""
-    text = structlog.contextvars.get_contextvars().get("traceparent")
-    return text if isinstance(text, str) else None

@@ -15,8 +15,8 @@ from runtime.consumption import BusMessage, Consumption
 from runtime.ids import new_id
 from runtime.outbox import Relay
 from runtime.processor import Processor
+from runtime.spans import PassOn
 from runtime.store import OutboxRow, Store
-from runtime.telemetry import PassOn
 from tests.support import counter
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -115,7 +115,7 @@ class Bench:
     def restart(self) -> None:
         """A new process: all that was in memory is gone."""
         service = counter.build()
-        self.relay = Relay(self.store, self.bus)
+        self.relay = Relay(self.store, self.bus, PassOn())
         self._consumption = Consumption(counter.decode, counter.type_of_subject, self.clock)
         self.processor = Processor(
             service=service.name,

@@ -106,6 +106,7 @@ def build_app(gateway: Gateway) -> ASGIApp:
         GZipMiddleware(app, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=COMPRESSION_LEVEL),
         secure=is_secure(gateway),
         cors=Cors(origins_of(gateway.settings.cors_origins)),
+        spans=gateway.running.spans,
     )
 
 

@@ -1,6 +1,6 @@
 """What holds for every answer, whoever gives it: a request id, safe headers, and no bare 500."""
 
-import re
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import structlog
@@ -10,13 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.clock import monotonic_seconds
 from runtime.ids import new_id
+from runtime.spans import Answering, PassOn, Spans, well_formed, within
 from services.gateway.http.cors import Cors
 from services.gateway.http.problems import problem_response
 
 URI_LENGTH_MAX: Final = 8_000
 BODY_BYTES_MAX: Final = 1024 * 1024
 _NO_CONTENT: Final = 204
-_TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_UNRECORDED: Final = PassOn()
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,9 +34,10 @@ _VARY: Final = "Cookie, Authorization, Accept, Origin"
 class Frame:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool, cors: Cors) -> None:
+    def __init__(self, app: ASGIApp, *, secure: bool, cors: Cors, spans: Spans) -> None:
         self._app = app
         self._cors = cors
+        self._spans = spans
         self._headers = dict(_HEADERS)
         if secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
@@ -53,8 +57,11 @@ class Frame:
         always = {**self._headers, **self._cors.allows(scope), "X-Request-Id": request_id}
         call = _Call(send, always, extra, is_head=is_head)
         begun = monotonic_seconds()
-        trace = {"traceparent": text} if (text := _traceparent(scope)) else {}
-        with structlog.contextvars.bound_contextvars(request_id=request_id, **trace):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            self._span(scope, request_id) as span,
+            within(span.traceparent),
+        ):
             try:
                 await self._answer(scope, receive, call)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and logged
@@ -63,6 +70,7 @@ class Frame:
                     response = problem_response("INTERNAL_ERROR", request_id=request_id)
                     await response(scope, receive, call.send)
             finally:
+                span.answered(route=_route(scope), status=call.status)
                 took_ms = round((monotonic_seconds() - begun) * 1000, 1)
                 structlog.get_logger().debug(
                     "http.answered",
@@ -71,6 +79,11 @@ class Frame:
                     status=call.status,
                     took_ms=took_ms,
                 )
+
+    def _span(self, scope: Scope, request_id: str) -> AbstractContextManager[Answering]:
+        """Return the span of a call; those who only look whether we live leave none."""
+        spans = _UNRECORDED if scope["path"] in _PROBES else self._spans
+        return spans.answering(_method(scope), _traceparent(scope), request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, call: "_Call") -> None:
         code = _too_long(scope)
@@ -137,6 +150,19 @@ def _traceparent(scope: Scope) -> str | None:
     """Return the caller's trace (W3C Trace Context), where the header can be read."""
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            text = value.decode("latin-1")
-            return text if _TRACEPARENT.fullmatch(text) else None
+            return well_formed(value.decode("latin-1"))
     return None
+
+
+def _method(scope: Scope) -> str:
+    """Return the method, or one name for all those that nobody has heard of."""
+    method: str = scope["method"]
+    return method if method in _METHODS else "_OTHER"
+
+
+def _route(scope: Scope) -> str:
+    """Return the template of the route that was taken: `/api/deployments/{deployment_id}`.
+
+    Never the path itself, which anybody may make as many of as they like.
+    """
+    return str(getattr(scope.get("route"), "path", "none"))

@@ -19,6 +19,7 @@ from runtime.bus_migrate import migrate_bus
 from runtime.consumption import check_consumers
 from runtime.outbox import Relay, relay_as_leader
 from runtime.postgres_store import PostgresStore
+from runtime.spans import PassOn
 from runtime.store import Changes, OutboxRow
 from tests.integration.runtime.conftest import CounterDatabase, NatsBusUnderTest, Servers
 from tests.support import counter
@@ -119,8 +120,8 @@ async def test_two_relays_of_one_outbox_publish_each_message_once(
         store = PostgresStore(pool)
         rows = [ask() for _ in range(50)]
         relays = [
-            asyncio.create_task(relay_as_leader(Relay(store, real_bus.bus), real_database.dsn))
-            for _ in range(2)
+            asyncio.create_task(relay_as_leader(relay, real_database.dsn))
+            for relay in (Relay(store, real_bus.bus, PassOn()) for _ in range(2))
         ]
         try:
             for row in rows:

@@ -10,6 +10,7 @@ from runtime.migrate import MigrationError, check_schema, migrate
 from runtime.outbox import Relay
 from runtime.parked import discard_parked, list_parked, retry_parked, show_parked
 from runtime.postgres_store import PostgresStore
+from runtime.spans import PassOn
 from runtime.store import Changes, OutboxRow
 from tests.integration.runtime.conftest import CounterDatabase, NatsBusUnderTest
 from tests.support import counter
@@ -33,7 +34,7 @@ async def test_a_slow_transaction_overtaken_by_a_fast_one_is_still_relayed(
 ) -> None:
     async with asyncpg.create_pool(real_database.dsn, min_size=3) as pool:
         store, publisher = PostgresStore(pool), Collected()
-        relay = Relay(store, publisher)
+        relay = Relay(store, publisher, PassOn())
         slow, fast = ask(), ask()
         async with store.transaction() as first:
             await first.write(Changes(outbox=[slow]))

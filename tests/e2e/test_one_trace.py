@@ -1,0 +1,137 @@
+"""One request of a browser is one trace: over all services, through their outboxes, and back."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.e2e.person import Person
+from tests.e2e.system import SERVICES
+from tests.support.otlp import Collector, Span, collector
+from tests.support.story import Story, module, publish_examples, story, succeeds, wait_for
+
+pytestmark = [pytest.mark.timeout(300)]
+
+PASSWORD_IN_A_VARIABLE: Final = "hush-hush-in-a-variable"
+VARIABLES: Final = {
+    "domain": "www.a-secret-domain.example.org",
+    "region": "europe-north1",
+    "deploy_token": PASSWORD_IN_A_VARIABLE,
+}
+TRACE_ID: Final = secrets.token_hex(16)
+BROWSERS_SPAN: Final = secrets.token_hex(8)
+
+
+@pytest.fixture(scope="module")
+def collected() -> Iterator[tuple[Collector, Story]]:
+    """Run a system that sends its spans to us, and deploy a website in a browser's trace."""
+    with collector() as found:
+        told = {"TOLLGATE_OTLP_ENDPOINT": found.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        with story(environment=told) as people:
+            people.user.signs_up()
+            publish_examples(people)
+            award = {"user_id": people.user.id, "credits": 100, "reason": "to begin with"}
+            people.admin.posts("/api/credits/awards", award)
+            asked = deploys_a_website(people.user)
+            succeeds(people.user, asked["id"])
+            yield found, people
+
+
+def deploys_a_website(user: Person) -> Any:
+    card = module(user, "static-website")
+    answer = user.client.post(
+        "/api/deployments",
+        json={"module_id": card["id"], "variables": VARIABLES},
+        headers={
+            "Idempotency-Key": secrets.token_hex(16),
+            "traceparent": f"00-{TRACE_ID}-{BROWSERS_SPAN}-01",
+        },
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def of_the_trace(found: Collector) -> list[Span]:
+    return [span for span in found.spans if span.trace_id == TRACE_ID]
+
+
+def the(spans: list[Span], service: str, name: str) -> Span:
+    [span] = [span for span in spans if (span.service, span.name) == (service, name)]
+    return span
+
+
+def whole(found: Collector) -> list[Span]:
+    """Return the trace once what ends it has arrived: exports come a moment after the work."""
+    last = ("gateway", "handle deployment_queued"), ("revenue", "handle hold_placed")
+    wait_for(
+        "the end of the trace",
+        lambda: {(span.service, span.name) for span in of_the_trace(found)},
+        lambda names: names.issuperset(last),
+    )
+    return of_the_trace(found)
+
+
+def test_one_request_is_followed_over_all_services_and_back(
+    collected: tuple[Collector, Story],
+) -> None:
+    spans = whole(collected[0])
+    way = (
+        ("gateway", "POST /api/deployments", "SERVER"),
+        ("gateway", "handle Ask", "INTERNAL"),
+        ("deployer", "handle deployment_requested", "CONSUMER"),
+        ("ledger", "handle hold_requested", "CONSUMER"),
+        ("deployer", "handle hold_placed", "CONSUMER"),
+        ("gateway", "handle deployment_queued", "CONSUMER"),
+    )
+    parent_id = BROWSERS_SPAN
+    for service, name, kind in way:
+        span = the(spans, service, name)
+        assert (span.parent_id, span.kind) == (parent_id, kind), name
+        parent_id = span.span_id
+    assert {span.service for span in spans} == {*SERVICES}
+
+
+def test_who_else_follows_has_spans_beside(collected: tuple[Collector, Story]) -> None:
+    spans = whole(collected[0])
+    placed = the(spans, "ledger", "handle hold_requested").span_id
+    for service in ("revenue", "gateway"):
+        assert the(spans, service, "handle hold_placed").parent_id == placed
+
+
+def test_commit_and_publication_are_in_the_trace(collected: tuple[Collector, Story]) -> None:
+    spans = whole(collected[0])
+    placing = the(spans, "ledger", "handle hold_requested")
+    published = [span for span in spans if span.parent_id == placing.span_id]
+    assert {span.name for span in published if span.service == "ledger"} == {
+        "publish TOLLGATE_LEDGER"
+    }
+    beside = [span.name for span in spans if span.parent_id == placing.parent_id]
+    assert "commit batch" in beside
+
+
+def test_every_span_is_of_the_request_that_the_caller_was_told(
+    collected: tuple[Collector, Story],
+) -> None:
+    spans = whole(collected[0])
+    asked = the(spans, "gateway", "POST /api/deployments").attributes["tollgate.request_id"]
+    named = {span.attributes.get("tollgate.request_id") for span in spans} - {None}
+    assert named == {asked}
+
+
+def test_spans_tell_no_secret_no_variable_and_nobodys_address(
+    collected: tuple[Collector, Story],
+) -> None:
+    found, told = collected
+    whole(found)
+    words = [*VARIABLES.values(), *(person.email for person in told.everybody.values())]
+    words += [person.password for person in told.everybody.values()]
+    words += ["@example", "Bearer", "postgresql://", "Traceback"]
+    for span in found.spans:
+        assert not [word for word in words if word in span.texts], span.name
+        paths = span.attributes.get("http.route", "")
+        assert told.user.id not in paths
+
+
+def test_probes_leave_no_spans(collected: tuple[Collector, Story]) -> None:
+    assert not [span for span in collected[0].spans if "/readyz" in span.name]
