@@ -256,7 +256,7 @@ class Processor:
 
     async def _fail(self, item: Item, error: Exception) -> None:
         """A message failed by itself: tell its caller, or set it aside for later."""
-        log = structlog.get_logger().bind(request_id=_request_id(item))
+        log = structlog.get_logger().bind(correlation_id=_correlation_id(item))
         if isinstance(item, Local):
             if not isinstance(error, Refusal):
                 log.error("command.failed", command=type(item.command).__name__, exc_info=error)
@@ -403,8 +403,8 @@ def _message(item: Item) -> Message:
     return item.envelope if isinstance(item, Delivery) else item.command
 
 
-def _request_id(item: Item) -> str:
-    """Return the id of the request that caused an item, however far back that was."""
+def _correlation_id(item: Item) -> str:
+    """Return the id of what was asked for in the beginning, however far back that was."""
     if isinstance(item, Delivery):
         return item.envelope.correlationid
     return item.command.correlation_id

@@ -182,13 +182,13 @@ def _name(message: Message) -> str:
 
 def _attributes(message: Message) -> Mapping[str, str | int]:
     if not isinstance(message, Envelope):
-        return {"tollgate.request_id": message.correlation_id}
+        return {"tollgate.correlation_id": message.correlation_id}
     return {
         "messaging.system": "nats",
         "messaging.operation.type": "process",
         "messaging.destination.name": message.type,
         "messaging.message.id": message.id,
-        "tollgate.request_id": message.correlationid,
+        "tollgate.correlation_id": message.correlationid,
         "tollgate.stream": message.subject,
         "tollgate.sequence": message.sequence,
     }
