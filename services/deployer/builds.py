@@ -7,11 +7,13 @@ when that has ended it can change nothing any more.
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Final, Literal
 
 import asyncpg
 
 from runtime.connection import Connection
+
+BUILDS_RECALLED_MAX: Final = 50
 
 Database = Connection | asyncpg.Pool
 Holder = Literal["runner", "terraform"]
@@ -64,6 +66,21 @@ async def lease_of(database: Database, build_id: str, token: str) -> Lease | Non
     if row is None:
         return None
     return Lease(**{**dict(row), "sensitive": tuple(row["sensitive"])})
+
+
+async def sensitive_inputs(database: Database, lease: Lease) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the ciphertext of a deployment's values, newest build first, and what is sensitive.
+
+    Earlier values may stand in the state, and be printed from there. Beyond `BUILDS_RECALLED_MAX`
+    builds they are not looked for.
+    """
+    rows = await database.fetch(
+        """select variables, sensitive from builds where deployment_id = $1
+           order by queued_at desc limit $2""",
+        lease.deployment_id,
+        BUILDS_RECALLED_MAX,
+    )
+    return [(row["variables"], (*row["sensitive"], *lease.sensitive)) for row in rows]
 
 
 async def give_lease(

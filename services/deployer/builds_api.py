@@ -20,7 +20,7 @@ import base64
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import msgspec
 import structlog
@@ -127,7 +127,7 @@ class BuildsApi:
             archive_digest=lease.archive_digest,
             archive_folder=lease.archive_folder,
             variables=variables,
-            secrets=[variables[name] for name in lease.sensitive if name in variables],
+            secrets=await self._secrets(lease, key),
             build_seconds_max=self._settings.build_seconds_max,
             heartbeat_seconds=self._settings.heartbeat_seconds,
             silence_seconds_max=self._settings.silence_seconds_max,
@@ -135,6 +135,19 @@ class BuildsApi:
             log_bytes_max=self._settings.log_bytes_max,
         )
         return _answer(job)
+
+    async def _secrets(self, lease: Lease, key: DataKey) -> list[Any]:
+        """Return the values that nobody may be shown, those of earlier builds among them."""
+        inputs = await builds.sensitive_inputs(self._running.pool, lease)
+
+        def values() -> list[Any]:
+            found = []
+            for ciphertext, names in inputs:
+                variables = key.decrypt_json(ciphertext)
+                found += [variables[name] for name in set(names) if name in variables]
+            return found
+
+        return await asyncio.to_thread(values)
 
     async def _source(self, request: web.Request) -> web.Response:
         try:

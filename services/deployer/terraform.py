@@ -33,6 +33,7 @@ _PLACE: Final = re.compile(r"on (\S+) line (\d+)")
 _SOURCE: Final = re.compile(r"\d+: ")
 _TELLS_PROGRESS: Final = ('"type":"change_summary"', '"type":"apply_complete"')
 _TELLS_OUTPUT: Final = '"type":"provision_progress"'
+_TELLS_OUTPUTS: Final = '"type":"outputs"'
 _TELLS_NOTHING: Final = ("Terraform encountered problems", "OpenTofu encountered problems")
 
 
@@ -233,18 +234,37 @@ def printed_by(line: str) -> tuple[str, str, str] | None:
             return None
 
 
-def sensitive_outputs(state: bytes) -> list[Any]:
-    """Return the values of a state's sensitive outputs; none where it is no state."""
+def outputs_in(state: bytes) -> dict[str, tuple[Any, bool]]:
+    """Return a state's outputs, each with whether it is sensitive; none where it is no state."""
     try:
         content = json.loads(state)
     except (ValueError, RecursionError):
-        return []
+        return {}
     outputs = content.get("outputs") if isinstance(content, dict) else None
-    return [
-        output.get("value")
-        for output in (outputs.values() if isinstance(outputs, dict) else ())
-        if isinstance(output, dict) and output.get("sensitive") is True
-    ]
+    return {
+        name: (output.get("value"), _is_sensitive(output))
+        for name, output in (outputs.items() if isinstance(outputs, dict) else ())
+        if isinstance(output, dict)
+    }
+
+
+def sensitive_in(line: str) -> list[str]:
+    """Return the outputs that a line of `-json` output says are to be sensitive."""
+    if _TELLS_OUTPUTS not in line:
+        return []
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    match message:
+        case {"type": "outputs", "outputs": dict() as outputs}:
+            return [name for name, output in outputs.items() if _is_sensitive(output)]
+        case _:
+            return []
+
+
+def _is_sensitive(output: object) -> bool:
+    return isinstance(output, dict) and output.get("sensitive") is True
 
 
 def progress_in(line: str) -> tuple[int | None, int]:

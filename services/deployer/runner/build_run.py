@@ -16,6 +16,7 @@ from runtime.clock import monotonic_seconds
 from runtime.ids import new_id
 from services.deployer.runner.job import Heartbeat, Job, LogEnd, Order, Report, ReportStatus
 from services.deployer.runner.log_file import LogFile, Pieces, Redactor
+from services.deployer.runner.output_secrets import OutputSecrets
 from services.deployer.runner.reporting import (
     NOT_NOW,
     SOURCE_SECONDS_MAX,
@@ -63,7 +64,8 @@ async def carry_out(order: Order, reporter: Reporter) -> int:
         job = msgspec.json.decode(answer, type=Job)
         run = BuildRun(order, job, reporter)
         parked = folder / PARKED_STATE_FILE
-        async with StateProxy(f"{order.url}/state", parked, run.is_going_on, run.hide) as state:
+        url = f"{order.url}/state"
+        async with StateProxy(url, parked, run.is_going_on, run.output_secrets) as state:
             await run.carry_out(state, stop)
     except (SilenceError, RefusedError, ValueError) as error:
         _note(f"not reported: {error!r}")
@@ -83,6 +85,7 @@ class BuildRun:
         self._job = job
         self._reporter = reporter
         self._redactor = Redactor(job.secrets)
+        self.output_secrets = OutputSecrets(self._redactor.add)
         path = Path(order.folder) / "build.log"
         self._log = LogFile(path, self._redactor, job.log_bytes_max)
         self._terraform: TerraformBuild
@@ -95,10 +98,6 @@ class BuildRun:
         """Return whether nothing has told the build to stop."""
         return self._reason is None
 
-    def hide(self, values: list[Any]) -> None:
-        """Show these values no more."""
-        self._redactor.add(values)
-
     async def carry_out(self, state: StateProxy, told_to_stop: asyncio.Event) -> None:
         """Build and report; to the very end the heartbeat says that we live.
 
@@ -106,7 +105,12 @@ class BuildRun:
         listened to the outcome for too long.
         """
         self._terraform = TerraformBuild(
-            self._order, self._job, state=state, say=self._log.write, pieces=Pieces(self._redactor)
+            self._order,
+            self._job,
+            state=state,
+            say=self._log.write,
+            pieces=Pieces(self._redactor),
+            secrets=self.output_secrets,
         )
         watching = [
             asyncio.create_task(each)

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 from aiohttp import web
 
+from services.deployer.runner.output_secrets import OutputSecrets
 from services.deployer.runner.reporting import NOT_NOW
-from services.deployer.terraform import STATE_BYTES_MAX, sensitive_outputs
+from services.deployer.terraform import STATE_BYTES_MAX, outputs_in
 
 TRY_SECONDS_MAX: Final = 60.0
 RETRY_SECONDS: Final = 0.3
@@ -33,7 +34,7 @@ def state_address(port: int) -> str:
 class StateProxy:
     """Passes requests for the state on, with whatever Terraform proves itself by.
 
-    What a state that passes has of secrets is handed to `hide` first.
+    What a state that passes has of secrets is told to `secrets` first.
     """
 
     def __init__(
@@ -41,10 +42,10 @@ class StateProxy:
         state_url: str,
         parked: Path,
         is_worth_waiting: Callable[[], bool],
-        hide: Callable[[list[Any]], None],
+        secrets: OutputSecrets,
     ) -> None:
         self._state_url = state_url
-        self._hide = hide
+        self._secrets = secrets
         self._parked = parked
         self._is_worth_waiting = is_worth_waiting
         self._known: tuple[int, bytes] | None = None
@@ -82,7 +83,7 @@ class StateProxy:
     async def _pass_on(self, request: web.Request) -> web.Response:
         body = await request.read()
         if request.method == "POST":
-            self._hide(await asyncio.to_thread(sensitive_outputs, body))
+            self._secrets.are_in(await asyncio.to_thread(outputs_in, body))
         while True:
             answer = await self._ask(request, body)
             if answer is not None:
@@ -106,7 +107,7 @@ class StateProxy:
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     return None
                 if request.method == "GET":
-                    self._hide(await asyncio.to_thread(sensitive_outputs, answer))
+                    self._secrets.are_in(await asyncio.to_thread(outputs_in, answer))
                 self._learn(request.method, response.status, body, answer)
                 return web.Response(
                     status=response.status, body=answer, content_type=response.content_type

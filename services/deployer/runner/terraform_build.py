@@ -18,6 +18,7 @@ from services.deployer import terraform
 from services.deployer.runner.job import Job, Order
 from services.deployer.runner.log_file import Pieces
 from services.deployer.runner.namespaces import STATE_PORT, WAY_OUT_PORT, Listeners, Room
+from services.deployer.runner.output_secrets import OutputSecrets
 from services.deployer.runner.program import Bounds, Program
 from services.deployer.runner.state_proxy import StateProxy, state_address
 from services.deployer.runner.usage import Limits
@@ -68,8 +69,10 @@ class TerraformBuild:
         state: StateProxy,
         say: Callable[[str], None],
         pieces: Pieces,
+        secrets: OutputSecrets,
     ) -> None:
         self._pieces = pieces
+        self._secrets = secrets
         self._order = order
         self._job = job
         self._state = state
@@ -195,6 +198,7 @@ class TerraformBuild:
             text, error = terraform.readable(line)
             if error is not None and len(self._errors) <= ERRORS_MAX:
                 self._errors.append(error)
+            self._secrets.are_sensitive(terraform.sensitive_in(line))
             planned, done = terraform.progress_in(line)
             self.progress = (
                 self.progress[0] + done,

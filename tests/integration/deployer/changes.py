@@ -11,12 +11,18 @@ from tests.integration.deployer.driver import Deployer
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
-async def update(deployer: Deployer, deployment_id: str, module_id: str, values: Any) -> None:
-    """Ask for other variables."""
+async def update(
+    deployer: Deployer,
+    deployment_id: str,
+    module_id: str,
+    values: Any,
+    module_version: int = 1,
+) -> None:
+    """Ask for other variables, or another version of the module."""
     variables = deployer.keys[deployment_id].encrypt_json(values)
     head = _head(deployment_id)
     event = gateway.DeploymentUpdateRequested(
-        **head, module_id=module_id, module_version=1, variables=variables
+        **head, module_id=module_id, module_version=module_version, variables=variables
     )
     await _ask(deployer, event)
 

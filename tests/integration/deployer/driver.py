@@ -245,11 +245,11 @@ class Deployer(ABC):
 
         await self.until(f"{fragment!r} is printed", printed)
 
-    async def log(self, deployment_id: str) -> str:
-        """Return what the build printed."""
+    async def log(self, deployment_id: str, number: int = 1) -> str:
+        """Return what a build of the deployment printed, the first one where none is named."""
         rows = await self.pool.fetch(
-            "select text from log_chunks where deployment_id = $1 order by chunk_offset",
-            deployment_id,
+            "select text from log_chunks where build_id = $1 order by chunk_offset",
+            f"build-{deployment_id}-{number}",
         )
         return "".join(row["text"] for row in rows)
 

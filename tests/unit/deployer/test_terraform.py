@@ -10,12 +10,13 @@ from services.deployer import terraform
 from services.deployer.terraform import (
     errors_in_text,
     find_terraform,
+    outputs_in,
     printed_by,
     progress_in,
     read_state,
     readable,
     resources_in,
-    sensitive_outputs,
+    sensitive_in,
 )
 from services.deployer.terraform_errors import Told
 
@@ -248,22 +249,44 @@ class TestFinding:
 
 
 @pytest.mark.parametrize(
-    ("state", "values"),
+    ("state", "outputs"),
     [
-        ({"outputs": {"a": {"value": "x", "sensitive": True}, "b": {"value": "y"}}}, ["x"]),
-        ({"outputs": {"a": {"value": ["x"], "sensitive": True}, "b": 7}}, [["x"]]),
-        ({"outputs": [1]}, []),
-        ({}, []),
-        ([], []),
-        (None, []),
+        (
+            {"outputs": {"a": {"value": "x", "sensitive": True}, "b": {"value": "y"}}},
+            {"a": ("x", True), "b": ("y", False)},
+        ),
+        ({"outputs": {"a": {"value": ["x"], "sensitive": 1}, "b": 7}}, {"a": (["x"], False)}),
+        ({"outputs": [1]}, {}),
+        ({}, {}),
+        ([], {}),
+        (None, {}),
     ],
 )
-def test_the_secrets_of_a_state_are_its_sensitive_outputs(state: Any, values: list[Any]) -> None:
-    assert sensitive_outputs(json.dumps(state).encode()) == values
+def test_the_outputs_of_a_state_say_which_are_sensitive(
+    state: Any, outputs: dict[str, tuple[Any, bool]]
+) -> None:
+    assert outputs_in(json.dumps(state).encode()) == outputs
 
 
-def test_what_is_no_state_has_no_secrets() -> None:
-    assert sensitive_outputs(b"{") == []
+def test_what_is_no_state_has_no_outputs() -> None:
+    assert outputs_in(b"{") == {}
+
+
+TOLD = {"a": {"sensitive": True, "action": "update"}, "b": {"sensitive": False}, "c": 7}
+
+
+@pytest.mark.parametrize(
+    ("printed", "names"),
+    [
+        (json.dumps({"type": "outputs", "outputs": TOLD}, separators=(",", ":")), ["a"]),
+        ('{"type":"outputs","outputs":[1]}', []),
+        ('{"type":"outputs"', []),
+        ('{"type":"version"}', []),
+        ("text", []),
+    ],
+)
+def test_a_plan_says_which_outputs_are_to_be_sensitive(printed: str, names: list[str]) -> None:
+    assert sensitive_in(printed) == names
 
 
 PROVISIONED = {
