@@ -1,7 +1,7 @@
 """The API, asked by a page in its visitor's name, without a network in between."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -93,23 +93,37 @@ class Api:
     ) -> Answer:
         """Make any call; raises `ApiProblem` for an answer that is one."""
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-        headers = [each for each in self.scope["headers"] if each[0] in _HANDED_ON]
-        headers.append((b"accept", accept.encode()))
+        headers: list[tuple[bytes, bytes]] = []
         if content:
             headers.append((b"content-type", b"application/json"))
             headers.append((b"content-length", str(len(content)).encode()))
         if key is not None:
             headers.append((b"idempotency-key", key.encode()))
+        scope = self.scope_of(method, path, parameters, accept=accept, headers=headers)
+        answer = await _ask(self.app, scope, content)
+        self.set_cookies += [value for name, value in answer.headers if name == "set-cookie"]
+        if answer.status >= _ERROR:
+            raise ApiProblem(answer.status, answer.json)
+        return answer
+
+    def scope_of(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        accept: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> Scope:
+        """Return a call in the visitor's name, as the application takes it."""
+        handed_on = [each for each in self.scope["headers"] if each[0] in _HANDED_ON]
         given = {
             name.rstrip("_"): _text(value)
             for name, value in (parameters or {}).items()
             if value is not None and value != ""
         }
-        answer = await _ask(self.app, _inner(self.scope, method, path, given, headers), content)
-        self.set_cookies += [value for name, value in answer.headers if name == "set-cookie"]
-        if answer.status >= _ERROR:
-            raise ApiProblem(answer.status, answer.json)
-        return answer
+        all_headers = [*handed_on, (b"accept", accept.encode()), *headers]
+        return _inner(self.scope, method, path, given, all_headers)
 
 
 def _text(value: Any) -> str:
