@@ -1,0 +1,1 @@
+"""Claims about the pages, in a real browser, on a running system."""
