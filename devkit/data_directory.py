@@ -73,10 +73,9 @@ class DataDirectory:
         """What the fake of Stripe keeps."""
         return self.path / "stripe" / "fake.sqlite"
 
-    @property
-    def segments(self) -> Path:
-        """What the ledger sealed."""
-        return self.path / "segments"
+    def segments(self, service: str) -> Path:
+        """Return where a service seals to; the ledger was the first that did."""
+        return self.path / ("segments" if service == "ledger" else f"segments-{service}")
 
 
 def lock(path: Path, tell: Callable[[str], None]) -> int:

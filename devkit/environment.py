@@ -165,17 +165,15 @@ class Environment:
                     "TOLLGATE_STRIPE_API_KEY": self.secrets.stripe_api_key,
                     "TOLLGATE_STRIPE_API_URL": self.health_url("stripe"),
                 }
-                segments = self.directory.segments.resolve().as_uri()
                 return {
-                    "TOLLGATE_SIGNING_KEY": self.secrets.signing_key,
-                    "TOLLGATE_SEGMENTS_URL": segments,
+                    **self._segments(service),
                     "TOLLGATE_PUBLIC_URL": os.environ.get(
                         "TOLLGATE_PUBLIC_URL", self.health_url("gateway")
                     ),
                     **(stripe if self.fakes_stripe else {}),
                 }
             case "revenue":
-                return self._sealing_key(service)
+                return {**self._segments(service), **self._sealing_key(service)}
             case "gateway":
                 hook = {"TOLLGATE_STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret}
                 return (hook if self.fakes_stripe else {}) | {
@@ -187,6 +185,12 @@ class Environment:
 
     def _sealing_key(self, service: str) -> dict[str, str]:
         return {"TOLLGATE_SEALING_KEY": self.secrets.sealing_private[service]}
+
+    def _segments(self, service: str) -> dict[str, str]:
+        return {
+            "TOLLGATE_SIGNING_KEY": self.secrets.signing_keys[service],
+            "TOLLGATE_SEGMENTS_URL": self.directory.segments(service).resolve().as_uri(),
+        }
 
     def _work(self, service: str) -> Path:
         folder = self.directory.work(service).resolve()

@@ -62,7 +62,8 @@ def secret_files(secrets: Secrets, places: Places) -> Mapping[str, str]:
         files[f"{service}/sealing_key"] = key
     for service, key in secrets.sealing_public.items():
         files[f"gateway/{service}_sealing_public_key"] = key
-    files["ledger/signing_key"] = secrets.signing_key
+    for service, key in secrets.signing_keys.items():
+        files[f"{service}/signing_key"] = key
     return files
 
 

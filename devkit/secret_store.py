@@ -12,6 +12,7 @@ from runtime.ids import new_secret
 from runtime.sealing import generate_sealing_key
 
 SEALED_FOR: Final = ("catalog", "deployer", "revenue")
+SIGNED_BY: Final = ("ledger", "revenue")
 """Services that values are sealed for, each with a key pair of its own."""
 
 
@@ -26,7 +27,7 @@ class Secrets:
     master_keys: dict[str, str]
     sealing_private: dict[str, str]
     sealing_public: dict[str, str]
-    signing_key: str
+    signing_keys: dict[str, str]
     stripe_api_key: str
     stripe_webhook_secret: str
 
@@ -59,7 +60,7 @@ def _complete(found: dict[str, Any], services: tuple[str, ...]) -> dict[str, Any
         "master_keys": _one_each(found.get("master_keys", {}), services),
         "sealing_private": private,
         "sealing_public": public,
-        "signing_key": found.get("signing_key") or _new_signing_key(),
+        "signing_keys": _signing_keys(found),
         "stripe_api_key": found.get("stripe_api_key") or f"sk_test_{new_secret()}",
         "stripe_webhook_secret": found.get("stripe_webhook_secret") or f"whsec_{new_secret()}",
     }
@@ -68,6 +69,12 @@ def _complete(found: dict[str, Any], services: tuple[str, ...]) -> dict[str, Any
 def _one_each(found: dict[str, str], services: tuple[str, ...]) -> dict[str, str]:
     """A secret of 32 random bytes in base64url is a password as well as a 256-bit key."""
     return {service: found.get(service) or new_secret() for service in services}
+
+
+def _signing_keys(found: dict[str, Any]) -> dict[str, str]:
+    """A key for each service whose facts are sealed; the ledger's was the first, and alone."""
+    known = {"ledger": found.get("signing_key"), **found.get("signing_keys", {})}
+    return {service: known.get(service) or _new_signing_key() for service in SIGNED_BY}
 
 
 def _new_signing_key() -> str:

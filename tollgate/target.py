@@ -85,18 +85,6 @@ def segments_url(data_dir: Path | None) -> str | None:
     return environment_of(data_dir or DEFAULT_DATA_DIR).settings("ledger")["TOLLGATE_SEGMENTS_URL"]
 
 
-def signing_keys(data_dir: Path | None) -> tuple[str | None, str | None]:
-    """Return the private key that signs, and the public JWK set of earlier ones, if they are set.
-
-    From the environment: `TOLLGATE_SIGNING_KEY`, also as `…_FILE`, and
-    `TOLLGATE_SIGNING_PUBLIC_KEYS`.
-    """
-    if data_dir is None and secret("TOLLGATE_POSTGRES_DSN") is not None:
-        return secret("TOLLGATE_SIGNING_KEY"), os.environ.get("TOLLGATE_SIGNING_PUBLIC_KEYS")
-    settings = environment_of(data_dir or DEFAULT_DATA_DIR).settings("ledger")
-    return settings["TOLLGATE_SIGNING_KEY"], settings.get("TOLLGATE_SIGNING_PUBLIC_KEYS")
-
-
 def admin_dsn(data_dir: Path | None) -> tuple[str, dict[str, str]]:
     """Return the database administrator's connection string, and the services' passwords.
 

@@ -6,7 +6,7 @@ that the read models hold.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -16,7 +16,9 @@ import asyncpg
 import msgspec
 
 from contracts import money_rules
-from runtime.store import GENESIS_HASH, canonical_values, chain_hash
+from runtime.segments.chain import BadFact, ChainCheck, VerifyResult
+from runtime.segments.reader import read_facts
+from runtime.store import FactRow
 from services.revenue.events import PayeeFact, RevenueFact
 from services.revenue.month_facts import Applied
 from services.revenue.months import Examined, PayeeFigures, Reason, bounds
@@ -93,10 +95,6 @@ _DIGESTS: Final = """
     from payee_lines p join facts f on f.stream = 'payee-' || p.payee_id and f.version = p.sequence
     where p.recognized_at >= $1 and p.recognized_at < $2
     order by p.payee_id, p.sequence"""
-_CUT_OFF: Final = """
-    select s.name from streams s
-    left join facts f on f.stream = s.name and f.version = s.version
-    where s.version > 0 and f.hash is distinct from s.last_hash limit 20"""
 _KEPT_TOTALS: Final = "select payee_id, lines, total_minor, remainder from payee_totals"
 _KEPT_SHARES: Final = """
     select payee_id, count(*) as lines, sum(share_minor)::bigint as minor
@@ -104,16 +102,13 @@ _KEPT_SHARES: Final = """
 _KEPT_LINES: Final = """
     select user_id, count(*) as lines, sum(true_revenue_minor)::bigint as minor
     from revenue_lines group by user_id"""
-_FACTS: Final = """
-    select stream, version, id, at, body, actor, correlation_id, causation_id, previous_hash, hash
-    from facts order by stream collate "C", version"""
 
 
 async def examine(connection: asyncpg.Connection, period: str) -> Examined:
     """Return what there is to say of a month, from one snapshot."""
     since, until = bounds(period)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        walk = await walked(connection)
+        walk, stored = await walked(connection)
         payees = await payees_of_month(connection, period, since, until)
         open_before = await connection.fetch(
             "select period from months where closed_at is null and period < $1 order by 1", period
@@ -128,7 +123,7 @@ async def examine(connection: asyncpg.Connection, period: str) -> Examined:
             waiting=waiting,
             misfits=(*walk.misfits, *await unlike_kept(connection, walk)),
             payees=payees,
-            verified_facts=walk.facts,
+            verified_facts=stored.events,
         )
 
 
@@ -168,63 +163,36 @@ async def payees_of_month(
 
 @dataclass
 class Walk:
-    """All facts in the order of their streams: chains, and payees' lines, computed again."""
+    """All facts in the order of their streams: the lines of payees and of users, added up again."""
 
-    facts: int = 0
     misfits: list[Reason] = field(default_factory=list)
     payees: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     lines: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _stream: str = ""
-    _version: int = 0
-    _hash: bytes = GENESIS_HASH
-    _head: Any = field(default_factory=sha256)
 
-    @property
-    def head(self) -> str:
-        """Return what stands for all of it: the SHA-256 of a line for each stream's end."""
-        head = self._head.copy()
-        head.update(self._end())
-        return str(head.hexdigest())
-
-    def take(self, rows: Sequence[asyncpg.Record]) -> None:
-        """Take the next facts."""
-        for row in rows:
-            self._chain(row)
-            if row["stream"].startswith(_PAYEE):
-                self._rounding(row["stream"], _PAYEE_FACT.decode(row["body"]))
-            if row["stream"].startswith(_LINE):
-                line = _LINE_FACT.decode(row["body"])
+    def take(self, row: FactRow) -> None:
+        """Take the next fact."""
+        try:
+            if row.stream.startswith(_PAYEE):
+                self._rounding(row.stream, _PAYEE_FACT.decode(row.body))
+            elif row.stream.startswith(_LINE):
+                line = _LINE_FACT.decode(row.body)
                 count, minor = self.lines.get(line.hold.user_id, (0, 0))
                 self.lines[line.hold.user_id] = (count + 1, minor + line.true_revenue_minor)
-            self.facts += 1
+        except msgspec.DecodeError:
+            self.misfit("CHAIN_BROKEN", f"{row.stream} {row.version} cannot be read")
+
+    def finish(self) -> BadFact | None:
+        """Return nothing: all that does not fit is among the misfits."""
 
     def misfit(self, code: Any, message: str) -> None:
         """Note what does not fit, as long as there is room."""
         if len(self.misfits) < MISFITS_MAX:
             self.misfits.append(Reason(code, message))
 
-    def _chain(self, row: asyncpg.Record) -> None:
-        if row["stream"] != self._stream:
-            self._head.update(self._end())
-            self._stream, self._version, self._hash = row["stream"], 0, GENESIS_HASH
-        names = ("stream", "version", "id", "at", "body", "actor", "correlation_id")
-        values = canonical_values(
-            **{name: row[name] for name in names}, causation_id=row["causation_id"]
-        )
-        fits = (
-            row["version"] == self._version + 1
-            and row["previous_hash"] == self._hash
-            and row["hash"] == chain_hash(values, self._hash)
-        )
-        if not fits:
-            self.misfit(
-                "CHAIN_BROKEN", f"{row['stream']} {row['version']} is not as it was written"
-            )
-        self._version, self._hash = row["version"], row["hash"]
-
-    def _end(self) -> bytes:
-        end = f"{self._stream} {self._version} {self._hash.hex()}\n"
-        return end.encode() if self._version else b""
+    def verified(self, result: VerifyResult) -> None:
+        """Note first of all where the chains, or what was sealed, do not fit."""
+        if result.first_bad is not None:
+            self.misfits.insert(0, Reason("CHAIN_BROKEN", result.first_bad.described()))
 
     def _rounding(self, stream: str, share: PayeeFact) -> None:
         lines, total, remainder = self.payees.get(stream, (0, 0, 0))
@@ -239,18 +207,21 @@ class Walk:
         self.payees[stream] = (lines + 1, share.running_total_minor, share.remainder_after)
 
 
-async def walked(connection: asyncpg.Connection) -> Walk:
+async def walked(connection: asyncpg.Connection) -> tuple[Walk, VerifyResult]:
     """Walk over all facts, in a thread a chunk at a time, so that the service goes on."""
-    walk = Walk()
-    cursor = await connection.cursor(_FACTS)
-    while rows := await cursor.fetch(CHUNK_FACTS):
-        await asyncio.to_thread(walk.take, rows)
-    for row in await connection.fetch(_CUT_OFF):
-        walk.misfit("CHAIN_BROKEN", f"{row['name']} does not end where it should")
-    stored = await connection.fetchval("select coalesce(sum(version), 0)::bigint from streams")
-    if stored != walk.facts:
-        walk.misfit("CHAIN_BROKEN", f"there are {walk.facts} facts, and {stored} were stored")
-    return walk
+    walk, chain = Walk(), ChainCheck()
+
+    def take(rows: list[FactRow]) -> None:
+        for row in rows:
+            chain.take(row)
+            walk.take(row)
+
+    async for rows in read_facts(connection, None):
+        await asyncio.to_thread(take, rows)
+        await chain.check_heads(connection)
+    result = await chain.finish(connection, whole=True)
+    walk.verified(result)
+    return walk, result
 
 
 async def unlike_kept(connection: asyncpg.Connection, walk: Walk) -> list[Reason]:

@@ -2,6 +2,7 @@
 
 from contracts.revenue.v1 import RequestRefused
 from runtime.process import Service
+from runtime.segments.schedule import seal_by_schedule
 from services.revenue.closing import close_on_request
 from services.revenue.handlers import RevenueHandlers
 from services.revenue.projections.disputes import Disputes
@@ -24,5 +25,5 @@ def build(settings: RevenueSettings) -> Service:
         handlers=RevenueHandlers(WebhookHandlers(settings)),
         projections=(RevenueLines(), PayeeLines(), Disputes(), Months(), WebhookQueue()),
         refused=RequestRefused,
-        tasks=(close_on_request, send_webhooks),
+        tasks=(close_on_request, send_webhooks, seal_by_schedule("revenue", settings)),
     )

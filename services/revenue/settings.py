@@ -4,13 +4,20 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import RuntimeSettings
+from runtime.segments.settings import SegmentSettings
 
 
-class RevenueSettings(RuntimeSettings):
+class RevenueSettings(SegmentSettings):
     """Revenue's settings."""
 
     sealing_key: Annotated[
         SecretStr | None,
         Field(description="own X25519 private key as JWK: opens webhooks' signing secrets"),
     ] = None
+
+
+class RevenueToolSettings(RevenueSettings):
+    """The same for commands, which never speak on the bus: they are told where revenue is."""
+
+    nats_user: Annotated[str, Field(description="not used")] = "revenue"
+    nats_password: Annotated[SecretStr, Field(description="not used")] = SecretStr("")

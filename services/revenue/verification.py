@@ -1,4 +1,4 @@
-"""Checks all that revenue stores: chains, rounding, read models, and every sealed statement."""
+"""Checks all that revenue stores: chains, segments, rounding, read models, every statement."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,11 +6,15 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from services.revenue.examination import payees_of_month, unlike_kept, walked
+from runtime.segments.audit import SegmentAudit
+from runtime.segments.places import Place
+from runtime.segments.reader import snapshot
+from runtime.segments.verification import Progress, names_at, verify_within
+from runtime.signing import PublicKeys
+from services.revenue.examination import Walk, payees_of_month, unlike_kept
 from services.revenue.month_facts import MonthClosed, MonthFact, Statement, StatementClosed
 from services.revenue.months import Reason, bounds, statement_of, unbalanced
-
-CONNECT_SECONDS_MAX: Final = 10
+from services.revenue.sealing.origin import ORIGIN
 
 _SEALED: Final = """
     select f.body from facts f join statements s on f.stream = 'statement-' || s.statement_id
@@ -22,10 +26,15 @@ _MONTHS: Final = """
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found; `head` stands for all facts, as the ledger's does for its own."""
+    """What was found; `head` stands for all facts, as the ledger's does for its own.
+
+    `sealed` of the facts are in `segments` segments.
+    """
 
     facts: int
     head: str
+    segments: int
+    sealed: int
     statements: int
     misfits: tuple[Reason, ...]
 
@@ -35,18 +44,30 @@ class Verified:
         return not self.misfits
 
 
-async def verify(dsn: str) -> Verified:
-    """Return whether everything that revenue stores fits, from one snapshot."""
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            walk = await walked(connection)
-            kept = await unlike_kept(connection, walk)
-            statements, unlike = await _statements(connection)
-    finally:
-        await connection.close()
-    misfits = (*walk.misfits, *kept, *unlike)
-    return Verified(walk.facts, walk.head, statements, misfits)
+async def verify(
+    dsn: str, place: Place | None, keys: PublicKeys, *, progress: Progress | None = None
+) -> Verified:
+    """Return whether everything that revenue stores fits, from one snapshot, with its segments.
+
+    Without a place nothing may be sealed.
+    """
+    walk, audit = Walk(), SegmentAudit(keys, ORIGIN.columns)
+    names = await names_at(place)
+    async with snapshot(dsn) as connection:
+        result = await verify_within(
+            connection, place, names, audit=audit, also=walk, progress=progress
+        )
+        walk.verified(result)
+        kept = await unlike_kept(connection, walk)
+        statements, unlike = await _statements(connection)
+    return Verified(
+        facts=result.events,
+        head=result.head,
+        segments=result.segments,
+        sealed=result.sealed,
+        statements=statements,
+        misfits=(*walk.misfits, *kept, *unlike),
+    )
 
 
 async def _statements(connection: asyncpg.Connection) -> tuple[int, list[Reason]]:

@@ -1,12 +1,32 @@
-"""`tollgate explain` and `tollgate revenue verify`: what revenue follows from, and that it fits."""
+"""`tollgate explain` and `tollgate revenue …`: what revenue follows from, and that it fits."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
+from tollgate.commands.options import (
+    AsJson,
+    DataDir,
+    failures_told,
+    print_json,
+    progress_shown,
+)
+from tollgate.commands.segments import (
+    Keys,
+    Segments,
+    SegmentsOnly,
+    add_commands,
+    checked_by,
+    print_verified,
+    verify_files,
+)
+
+if TYPE_CHECKING:
+    from services.revenue.settings import RevenueToolSettings
+    from services.revenue.verification import Verified
 
 app = typer.Typer(help="True revenue and its shares.", no_args_is_help=True)
 
@@ -33,24 +53,66 @@ def explain(deployment: Deployment, data_dir: DataDir = None, *, as_json: AsJson
 
 
 @app.command("verify")
-def verify(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Check every stored fact of revenue, its sums, and every statement; exit status 1 if not."""
-    from services.revenue.verification import verify as verify_revenue
-    from tollgate.target import service_dsns
+def verify(
+    *,
+    segments: Segments = None,
+    segments_only: SegmentsOnly = False,
+    keys: Keys = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every stored fact of revenue, every segment, sum and statement; exit status 1 if not.
 
-    with failures_told():
-        found = asyncio.run(verify_revenue(service_dsns(data_dir, "revenue")["revenue"]))
+    With --segments-only and --segments it checks an export, by --keys or the keys beside it.
+    """
+    if segments_only:
+        with failures_told():
+            result = verify_files("revenue", segments, keys)
+        print_verified(result, as_json=as_json)
+        if not result.ok:
+            raise typer.Exit(1)
+        return
+    with failures_told(), progress_shown("verifying") as progress:
+        found = _verified(segments, keys, data_dir, progress)
     misfits = [{"code": each.code, "message": each.message} for each in found.misfits]
     if as_json:
         figures = {"facts": found.facts, "head": found.head, "statements": found.statements}
-        print_json({**figures, "ok": found.ok, "misfits": misfits})
+        sealed = {"segments": found.segments, "sealed": found.sealed}
+        print_json({**figures, **sealed, "ok": found.ok, "misfits": misfits})
     elif found.ok:
-        typer.echo(f"{found.facts} facts and {found.statements} statements fit; head {found.head}")
+        sealed_there = f"{found.sealed} of them sealed in {found.segments} segments"
+        typer.echo(
+            f"{found.facts} facts fit, {sealed_there}, and {found.statements} statements; "
+            f"head {found.head}"
+        )
     else:
         for misfit in misfits:
             typer.echo(f"{misfit['code']}: {misfit['message']}")
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _verified(
+    segments: str | None,
+    keys: Path | None,
+    data_dir: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> "Verified":
+    from services.revenue.verification import verify as verify_revenue
+    from tollgate.target import use_service
+
+    use_service("revenue", data_dir)
+    dsn, place, known = checked_by(_settings(), segments, keys)
+    return asyncio.run(verify_revenue(dsn, place, known, progress=progress))
+
+
+def _settings() -> "RevenueToolSettings":
+    from services.revenue.settings import RevenueToolSettings
+
+    return RevenueToolSettings()
+
+
+add_commands(app, "revenue", _settings)
 
 
 async def _explained(deployment: str, data_dir: Any) -> dict[str, Any] | None:

@@ -2,14 +2,11 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tollgate.commands.options import AsJson, DataDir, failures_told, print_json
-
-if TYPE_CHECKING:
-    from runtime.signing import PublicKeys, SigningKey
 
 app = typer.Typer(help="Statements of payees.", no_args_is_help=True)
 
@@ -24,13 +21,19 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write a statement with the events and rules that it follows from, signed."""
+    from runtime.segments.setup import public_keys, signing_key
     from services.revenue.bundle import export as export_bundle
-    from tollgate.target import service_dsns
+    from services.revenue.settings import RevenueToolSettings
+    from tollgate.target import NoTargetError, use_service
 
     with failures_told():
-        dsn = service_dsns(data_dir, "revenue")["revenue"]
-        key, keys = _signing(data_dir)
-        made = asyncio.run(export_bundle(dsn, statement_id, key, keys, to))
+        use_service("revenue", data_dir)
+        settings = RevenueToolSettings()
+        key = signing_key(settings)
+        if key is None:
+            raise NoTargetError("no key to sign with: set TOLLGATE_SIGNING_KEY")
+        dsn = settings.postgres_dsn.get_secret_value()
+        made = asyncio.run(export_bundle(dsn, statement_id, key, public_keys(settings), to))
     typer.echo(f"{made.statement_id} with {made.facts} facts is in {to}, signed by {made.key_id}")
 
 
@@ -65,14 +68,3 @@ def verify(
             f"{statement.balance_minor}, payable {statement.payable_minor}, carried forward "
             f"{statement.carried_forward_minor} minor units of {statement.currency}"
         )
-
-
-def _signing(data_dir: Path | None) -> "tuple[SigningKey, PublicKeys]":
-    """Return the key that signs, and the public keys there were, as the ledger has them."""
-    from runtime.signing import PublicKeys, SigningKey
-    from tollgate.target import NoTargetError, signing_keys
-
-    private, public = signing_keys(data_dir)
-    if private is None:
-        raise NoTargetError("no key to sign with: set TOLLGATE_SIGNING_KEY")
-    return SigningKey.read(private), PublicKeys.read(public or '{"keys": []}')

@@ -86,12 +86,13 @@ def test_secrets_that_a_newer_release_needs_are_added_to_the_old_ones(tmp_path: 
     path = tmp_path / "secrets.json"
     old = load_or_make(path, ("ledger",))
     kept = json.loads(path.read_text())
-    del kept["signing_key"]
+    kept["signing_key"] = kept.pop("signing_keys")["ledger"]
     write_json(path, kept)
 
     new = load_or_make(path, ("ledger", "catalog"))
 
     assert new.databases["ledger"] == old.databases["ledger"]
     assert new.databases["catalog"]
-    assert new.signing_key
-    assert read_json(path)["signing_key"] == new.signing_key
+    assert new.signing_keys["ledger"] == old.signing_keys["ledger"]
+    assert new.signing_keys["revenue"]
+    assert read_json(path)["signing_keys"] == new.signing_keys

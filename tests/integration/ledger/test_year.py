@@ -13,6 +13,7 @@ import pytest_asyncio
 from contracts.types import Credits
 from runtime.clock import ManualClock
 from runtime.process import assemble
+from runtime.signing import PublicKeys
 from services.ledger.commands import CloseDispute, OpenDispute, RecordPurchase, RefundPurchase
 from services.ledger.handlers import ChangePurchase
 from services.ledger.periods.attesting import attest_due
@@ -306,7 +307,7 @@ async def test_a_year_comes_to_what_the_books_say(year: Year) -> None:
     assert await year.revenue.fetch("select from disputes where outcome = 'LOST' limit 1")
     assert {"HELD BACK", "ADJUSTED"} == seen
     assert await year.ledger.fetch("select from history where type = 'EXPIRY' limit 1")
-    verified = await verify(year.revenue_dsn)
+    verified = await verify(year.revenue_dsn, None, PublicKeys())
     assert verified.ok, verified.misfits
     result = await replay(year.dsn, group_by="partner", engine="both", revenue_dsn=year.revenue_dsn)
     assert result.ok, summary(result)

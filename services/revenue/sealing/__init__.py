@@ -1,0 +1,1 @@
+"""What is revenue's own in sealing: which streams; the rest is `runtime.segments`."""
