@@ -7,10 +7,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.gateway.web import assets, signing_in
+from services.gateway.web import assets, module_list, signing_in
 from services.gateway.web.pages import Pages
 
-PARTS: Final[tuple[Pages, ...]] = (signing_in.pages,)
+PARTS: Final[tuple[Pages, ...]] = (
+    signing_in.pages,
+    module_list.pages,
+)
 
 
 async def _home(_: Request) -> Response:

@@ -1,0 +1,99 @@
+"""What can be deployed: the platform's modules and those of partners, as cards."""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from services.gateway.web.api import ApiProblem
+from services.gateway.web.pages import Pages
+from services.gateway.web.rendering import with_query
+from services.gateway.web.visit import Visit, local
+
+pages: Final = Pages()
+
+CARDS: Final = 24
+TAGS_MAX: Final = 12
+SOURCES: Final = ("admin", "partner")
+SORTS: Final = (
+    ("", "Best known"),
+    ("rating", "Best rated"),
+    ("deployments", "Most deployed"),
+    ("newest", "Newest"),
+    ("cost", "Cheapest"),
+    ("title", "Title"),
+)
+_UNPROCESSABLE: Final = 422
+
+
+@pages.get("/deploy")
+async def modules(visit: Visit) -> Response:
+    """Show the modules of one tab, those that fit a search and a tag."""
+    asked = {name: visit.query.get(name, "").strip() for name in ("search", "tag", "sort")}
+    asked["pinned"] = "true" if visit.query.get("pinned") else ""
+    source = visit.query.get("source", "")
+    source = source if source in SOURCES else SOURCES[0]
+    found, stats = await asyncio.gather(
+        _found(visit, source, asked), visit.api.get("/api/deployments/stats")
+    )
+    return visit.show(
+        "deploy.html",
+        source=source,
+        asked=asked,
+        modules=found["items"],
+        next_cursor=found["next_cursor"],
+        tags=_tags(found["items"], asked["tag"]),
+        stats=stats,
+        sorts=SORTS,
+        here=with_query("/deploy", source=source, **asked),
+        is_filtered=any(asked[name] for name in ("search", "tag", "pinned")),
+    )
+
+
+@pages.post("/deploy/{module}/pin")
+async def pin(visit: Visit) -> Response:
+    """Put a module before all others in the visitor's own lists, or no longer."""
+    return await _mark(visit, "pin", "pinned")
+
+
+@pages.post("/deploy/{module}/featured", "admin")
+async def feature(visit: Visit) -> Response:
+    """Put a module before others for everybody, or no longer."""
+    return await _mark(visit, "featured", "featured")
+
+
+async def _mark(visit: Visit, mark: str, name: str) -> Response:
+    form = await visit.form()
+    module = visit.request.path_params["module"]
+    method = "PUT" if form.value(name) == "1" else "DELETE"
+    await visit.api.call(method, f"/api/modules/{module}/{mark}")
+    return visit.go(local(form.given("back"), "/deploy"))
+
+
+async def _found(visit: Visit, source: str, asked: dict[str, str]) -> dict[str, Any]:
+    """Return a page of modules; none where the API cannot look for what was asked."""
+    sort = asked["sort"] if asked["sort"] in dict(SORTS) else ""
+    try:
+        found: dict[str, Any] = await visit.api.get(
+            "/api/modules",
+            source=source,
+            search=asked["search"],
+            tag=asked["tag"],
+            pinned=asked["pinned"],
+            sort=sort or ("relevance" if asked["search"] else "standing"),
+            cursor=visit.query.get("cursor"),
+            limit=CARDS,
+        )
+    except ApiProblem as problem:
+        if problem.status != _UNPROCESSABLE or problem.code == "INVALID_CURSOR":
+            raise
+        return {"items": [], "next_cursor": None}
+    return found
+
+
+def _tags(modules: list[dict[str, Any]], chosen: str) -> list[str]:
+    """Return the tags to filter by: the chosen one, then the commonest of what is shown."""
+    count = Counter(tag for module in modules for tag in module["tags"])
+    common = sorted(count, key=lambda tag: (-count[tag], tag))[:TAGS_MAX]
+    return common if not chosen or chosen in common else [chosen, *common]
