@@ -7,11 +7,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.gateway.web import assets, module_list, signing_in
+from services.gateway.web import (
+    assets,
+    deployments,
+    module_list,
+    signing_in,
+)
 from services.gateway.web.pages import Pages
 
 PARTS: Final[tuple[Pages, ...]] = (
     signing_in.pages,
+    deployments.pages,
     module_list.pages,
 )
 
