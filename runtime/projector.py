@@ -24,6 +24,14 @@ class Projection(Protocol):
         """The read model's name, unique in the service."""
         ...
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that only `apply` writes, which can so be made anew from what it is fed.
+
+        None where somebody else writes there too.
+        """
+        ...
+
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Bring the read model's tables up to date."""
         ...
@@ -40,6 +48,11 @@ class OfKind:
     def name(self) -> str:
         """The read model's name."""
         return self._projection.name
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The read model's tables."""
+        return self._projection.tables
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Hand on the messages of others, and the facts of that kind."""

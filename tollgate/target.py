@@ -1,6 +1,8 @@
 """Which system a command works on: one that `tollgate up` runs, or one named by the environment."""
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from contracts.registry import SERVICES
 
 if TYPE_CHECKING:
+    from nats.aio.client import Client
+
     from devkit.environment import Environment
 
 DEFAULT_DATA_DIR: Final = Path(".tollgate")
@@ -113,6 +117,21 @@ def bus_admin(data_dir: Path | None) -> BusAdmin:
         return BusAdmin(url, os.environ.get("TOLLGATE_NATS_ADMIN_USER", ADMIN), password)
     environment = environment_of(data_dir or DEFAULT_DATA_DIR)
     return BusAdmin(environment.nats().url, ADMIN, environment.secrets.nats_admin)
+
+
+@asynccontextmanager
+async def bus_connection(data_dir: Path | None) -> AsyncIterator["Client"]:
+    """Give a connection as the bus's administrator; the variables are those of `bus_admin`."""
+    import nats
+
+    admin = bus_admin(data_dir)
+    client = await nats.connect(
+        admin.url, user=admin.user, password=admin.password, allow_reconnect=False
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 def secret(name: str) -> str | None:

@@ -1,5 +1,7 @@
 """Where the catalogue is put together; nothing happens at import."""
 
+from typing import Final
+
 from contracts.catalog.v1 import RequestRefused
 from runtime.process import Service
 from services.catalog.handlers import KINDS, CatalogHandlers
@@ -8,6 +10,8 @@ from services.catalog.projections.modules import Modules
 from services.catalog.projections.syncs import Syncs
 from services.catalog.settings import CatalogSettings
 from services.catalog.syncing import Syncing
+
+PROJECTIONS: Final = (Modules(), Syncs(), Deployments())
 
 
 def build(settings: CatalogSettings) -> Service:
@@ -18,7 +22,7 @@ def build(settings: CatalogSettings) -> Service:
         name="catalog",
         kinds=KINDS,
         handlers=handlers,
-        projections=(Modules(), Syncs(), Deployments()),
+        projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(syncing.run_syncs,),
     )

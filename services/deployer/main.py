@@ -27,6 +27,8 @@ from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import find_terraform
 
 SHUTDOWN_SECONDS: Final = 1.0
+KINDS: Final = (DEPLOYMENT,)
+PROJECTIONS: Final = (Builds(),)
 
 
 def build(settings: DeployerSettings) -> Service:
@@ -49,9 +51,9 @@ def build(settings: DeployerSettings) -> Service:
 
     return Service(
         name="deployer",
-        kinds=(DEPLOYMENT,),
+        kinds=KINDS,
         handlers=handlers,
-        projections=(Builds(),),
+        projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(run_builds, retention),
     )

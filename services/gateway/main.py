@@ -36,6 +36,26 @@ THE_SYSTEM: Final = "system"
 
 RETRY_SECONDS: Final = 0.5
 
+PROJECTIONS: Final = (
+    USERS,
+    SETTINGS,
+    MODULES,
+    PINS,
+    SYNCS,
+    WALLETS,
+    CHECKOUTS,
+    DEPLOYMENTS,
+    REVENUE,
+    LEDGER,
+    MONTHS,
+    WEBHOOKS,
+    EVIDENCE,
+    REQUESTS,
+    AUDIT,
+    ClientEvents(),
+)
+"""The events for clients come last: see their module."""
+
 
 def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service is built alike
     """Return the service, composed."""
@@ -53,25 +73,7 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
         name="gateway",
         kinds=KINDS,
         handlers=GatewayHandlers(wakes),
-        # The events for clients come last: see their module.
-        projections=(
-            USERS,
-            SETTINGS,
-            MODULES,
-            PINS,
-            SYNCS,
-            WALLETS,
-            CHECKOUTS,
-            DEPLOYMENTS,
-            REVENUE,
-            LEDGER,
-            MONTHS,
-            WEBHOOKS,
-            EVIDENCE,
-            REQUESTS,
-            AUDIT,
-            ClientEvents(),
-        ),
+        projections=PROJECTIONS,
         tasks=(http, logs, keep_house, keep_in_sync, establish_settings),
         own_http=True,
     )

@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from contracts.ledger.v1 import RequestRefused
 from runtime.process import Service
-from runtime.projector import OfKind
+from runtime.projector import OfKind, Projection
 from runtime.segments.schedule import seal_by_schedule
 from runtime.work import Message, Needs, Work
 from services.ledger.checkouts.handlers import CheckoutHandlers
@@ -25,6 +26,12 @@ from services.ledger.publishing import WALLET
 from services.ledger.sealing.verifying import verify_on_request
 from services.ledger.settings import LedgerSettings
 
+KINDS: Final = (WALLET, PERIOD, CHECKOUT)
+PROJECTIONS: Final[tuple[Projection, ...]] = (
+    *(OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())),
+    Checkouts(),
+)
+
 
 def build(settings: LedgerSettings) -> Service:
     """Return the service, composed."""
@@ -32,12 +39,9 @@ def build(settings: LedgerSettings) -> Service:
     checkouts = CheckoutHandlers(configured=settings.stripe_api_key is not None, wake=stripe.set)
     return Service(
         name="ledger",
-        kinds=(WALLET, PERIOD, CHECKOUT),
+        kinds=KINDS,
         handlers=_Handlers(LedgerHandlers(), checkouts),
-        projections=(
-            *(OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())),
-            Checkouts(),
-        ),
+        projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(
             expire_due_lots,

@@ -1,5 +1,7 @@
 """Where revenue is put together; nothing happens at import."""
 
+from typing import Final
+
 from contracts.revenue.v1 import RequestRefused
 from runtime.process import Service
 from runtime.segments.schedule import seal_by_schedule
@@ -16,14 +18,17 @@ from services.revenue.webhooks.publishing import WEBHOOK
 from services.revenue.webhooks.queue import WebhookQueue
 from services.revenue.webhooks.sender import send_webhooks
 
+KINDS: Final = (REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT, WEBHOOK)
+PROJECTIONS: Final = (RevenueLines(), PayeeLines(), Disputes(), Months(), WebhookQueue())
+
 
 def build(settings: RevenueSettings) -> Service:
     """Return the service, composed."""
     return Service(
         name="revenue",
-        kinds=(REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT, WEBHOOK),
+        kinds=KINDS,
         handlers=RevenueHandlers(WebhookHandlers(settings)),
-        projections=(RevenueLines(), PayeeLines(), Disputes(), Months(), WebhookQueue()),
+        projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(close_on_request, send_webhooks, seal_by_schedule("revenue", settings)),
     )

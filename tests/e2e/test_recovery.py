@@ -1,16 +1,21 @@
 """A running system whose parts are lost, and the commands that bring them back."""
 
 import asyncio
+import importlib
 from collections import Counter
 from typing import Final
 
-import nats
+import asyncpg
 import pytest
 
+from contracts.registry import SERVICES
+from runtime.migrate import owner_role, service_role
+from runtime.projection_rebuild import Difference, ReadModels, rebuild
+from services.wiring import WIRING
 from tests.e2e.kept import carried_by_the_bus, when_quiet
 from tests.e2e.system import System
 from tests.support.story import Story, balance, deploy, module, succeeds
-from tollgate.target import bus_admin
+from tollgate.target import admin_dsn, bus_connection, with_database
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -20,14 +25,10 @@ VALUES: Final = {"addresses": ["www.example.org"]}
 
 async def lose_the_bus(system: System) -> None:
     """Take every JetStream stream away, with all consumers, under services that run."""
-    admin = bus_admin(system.data_dir)
-    client = await nats.connect(admin.url, user=admin.user, password=admin.password)
-    try:
+    async with bus_connection(system.data_dir) as client:
         jetstream = client.jetstream()
         for info in await jetstream.streams_info():
             await jetstream.delete_stream(str(info.config.name))
-    finally:
-        await client.close()
 
 
 def money(system: System) -> str:
@@ -63,3 +64,72 @@ def test_a_bus_that_was_lost_whole_is_rebuilt_under_services_that_run(published:
     assert system.run("bus", "rebuild", "--check").returncode == 0
     succeeds(user, deploy(user, card, VALUES)["id"])
     assert balance(user)[2] == 0
+
+
+async def differences(system: System) -> dict[str, Difference]:
+    """Return how tables differ from what all facts say, of every read model that can be made."""
+    dsn, _ = admin_dsn(system.data_dir)
+    found: dict[str, Difference] = {}
+    async with bus_connection(system.data_dir) as client:
+        for service in SERVICES:
+            main = importlib.import_module(f"services.{service}.main")
+            models = ReadModels(service, main.KINDS, main.PROJECTIONS)
+            connection = await asyncpg.connect(with_database(dsn, service_role(service)))
+            await connection.execute(f"set role {owner_role(service)}")
+            for each in models.projections:
+                if not each.tables:
+                    continue
+                found |= {
+                    f"{service}/{each.name}: {different.table}": different
+                    for different in await rebuild(
+                        connection, client, models, WIRING, each.name, check=True
+                    )
+                    if different.surplus or different.missing
+                }
+            await connection.close()
+    return found
+
+
+def test_every_read_model_is_what_all_facts_say(published: Story) -> None:
+    asyncio.run(when_quiet(published.system))
+    assert asyncio.run(differences(published.system)) == {}
+
+
+async def spoil(system: System) -> None:
+    """Break the gateway's wallets as a bug does: rows changed, rows gone, rows invented."""
+    connection = await asyncpg.connect(system.endpoints["postgres"]["gateway"])
+    try:
+        await connection.execute("update wallets set awarded = awarded + 7")
+        await connection.execute("delete from credit_history")
+        await connection.execute("insert into lots select * from lots on conflict do nothing")
+    finally:
+        await connection.close()
+
+
+def test_a_broken_read_model_is_rebuilt_while_it_is_read_and_written(published: Story) -> None:
+    system, user = published.system, published.user
+    before = balance(user)
+    asyncio.run(spoil(system))
+    assert balance(user) != before
+    card = module(user, MODULE)
+    accepted = deploy(user, card, VALUES)
+
+    rebuilt = system.run("projection", "rebuild", "gateway/wallets")
+
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    succeeds(user, accepted["id"])
+    asyncio.run(when_quiet(system))
+    assert balance(user) == (before[0] - accepted["credit_cost"], 0, 0)
+    again = system.run("projection", "rebuild", "gateway/wallets", "--check")
+    assert again.returncode == 0, again.stdout
+
+
+def test_what_cannot_be_rebuilt_is_said(published: Story) -> None:
+    for words, told in (
+        ("gateway/client_events", "cannot be made of facts alone"),
+        ("gateway/nothing", "wallets"),
+        ("nobody/wallets", "is no SERVICE/NAME"),
+    ):
+        answer = published.system.run("projection", "rebuild", words)
+        assert answer.returncode == 1
+        assert told in answer.stderr

@@ -11,6 +11,7 @@ from tollgate.commands import (
     db,
     ledger,
     parked,
+    projection,
     revenue,
     secrets,
     state,
@@ -45,4 +46,5 @@ app.add_typer(revenue.app, name="revenue")
 app.add_typer(statement.app, name="statement")
 app.add_typer(state.app, name="state")
 app.add_typer(parked.app, name="parked")
+app.add_typer(projection.app, name="projection")
 app.command("bench")(bench.bench)

@@ -1,16 +1,11 @@
 """`tollgate bus migrate`, `rebuild` and `permissions`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from tollgate.commands.options import AsJson, Check, DataDir, failures_told, print_json
-
-if TYPE_CHECKING:
-    from nats.aio.client import Client
 
 app = typer.Typer(help="JetStream's streams and consumers.", no_args_is_help=True)
 
@@ -129,11 +124,11 @@ async def _rebuild(data_dir: DataDir, *, replicas: int, check: bool) -> dict[str
     from runtime.bus_rebuild import send_again
     from runtime.migrate import owner_role, service_role
     from services.wiring import TOPOLOGY
-    from tollgate.target import admin_dsn, with_database
+    from tollgate.target import admin_dsn, bus_connection, with_database
 
     dsn, _ = admin_dsn(data_dir)
     lost = {}
-    async with _administrator(data_dir) as client:
+    async with bus_connection(data_dir) as client:
         if not check:
             await migrate_bus(client, TOPOLOGY, replicas=replicas)
         for service in TOPOLOGY.services:
@@ -149,22 +144,7 @@ async def _rebuild(data_dir: DataDir, *, replicas: int, check: bool) -> dict[str
 async def _migrate(data_dir: DataDir, *, replicas: int, check: bool) -> list[str]:
     from runtime.bus_migrate import migrate_bus
     from services.wiring import TOPOLOGY
+    from tollgate.target import bus_connection
 
-    async with _administrator(data_dir) as client:
+    async with bus_connection(data_dir) as client:
         return await migrate_bus(client, TOPOLOGY, replicas=replicas, check=check)
-
-
-@asynccontextmanager
-async def _administrator(data_dir: DataDir) -> AsyncIterator["Client"]:
-    import nats
-
-    from tollgate.target import bus_admin
-
-    admin = bus_admin(data_dir)
-    client = await nats.connect(
-        admin.url, user=admin.user, password=admin.password, allow_reconnect=False
-    )
-    try:
-        yield client
-    finally:
-        await client.close()

@@ -79,7 +79,9 @@ def _expected() -> tuple[type[Exception], ...]:
     from devkit.supervisor import NotReadyError
     from devkit.up import PortTakenError
     from runtime.migrate import MigrationError
+    from runtime.past import BusLacksError
     from runtime.process import StartError
+    from runtime.projection_rebuild import RebuildError
     from runtime.refusal import Refusal
     from runtime.segments.manifest import ManifestError
     from runtime.segments.places import PlaceError
@@ -99,5 +101,5 @@ def _expected() -> tuple[type[Exception], ...]:
         *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
         *(SealError, BundleError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
-        *(WorkerEndedError,),
+        *(WorkerEndedError, BusLacksError, RebuildError),
     )

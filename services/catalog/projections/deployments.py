@@ -20,6 +20,7 @@ class Deployments:
     """A row for each deployment."""
 
     name = "deployments"
+    tables = ("deployments",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Bring the rows up to date, in the order of the messages."""

@@ -32,6 +32,7 @@ class Modules:
     """A row for each module, as its last version is."""
 
     name = "modules"
+    tables = ("modules",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Bring the rows up to date, in the order of the facts."""

@@ -28,6 +28,7 @@ class Syncs:
     """A row for each sync."""
 
     name = "syncs"
+    tables = ("syncs",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Bring the rows up to date, in the order of the facts."""

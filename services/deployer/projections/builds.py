@@ -27,6 +27,7 @@ class Builds:
     """One row a build, and one for each deployment that rests; a build's lock ends with it."""
 
     name = "builds"
+    tables = ("builds", "resting")
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Write what each fact of a deployment says of its build."""

@@ -50,4 +50,4 @@ def details_of(fact: Any) -> dict[str, Any]:
     return details
 
 
-AUDIT: Final = SqlProjection("audit", _statements)
+AUDIT: Final = SqlProjection("audit", _statements, tables=("audited",))

@@ -44,4 +44,4 @@ def _statements(change: Change) -> Iterator[Statement]:
             return
 
 
-CHECKOUTS = SqlProjection("checkouts", _statements)
+CHECKOUTS = SqlProjection("checkouts", _statements, tables=("checkouts",))

@@ -80,6 +80,7 @@ class ClientEvents:
     """Keeps what clients are told live."""
 
     name = "client_events"
+    tables: tuple[str, ...] = ()
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Add what the batch brings that somebody may see."""

@@ -212,4 +212,9 @@ def _error(event: BuildEvent) -> BuildError | None:
             return None
 
 
-DEPLOYMENTS = SqlProjection("deployments", _statements, by_stream=True)
+DEPLOYMENTS = SqlProjection(
+    "deployments",
+    _statements,
+    tables=("deployments", "deployment_statuses", "builds", "deployment_counts"),
+    by_stream=True,
+)

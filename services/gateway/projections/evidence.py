@@ -73,5 +73,5 @@ def about_lot(lot_id: str) -> str:
     return f"lot {lot_id}"
 
 
-EVIDENCE = SqlProjection("evidence", _statements)
+EVIDENCE = SqlProjection("evidence", _statements, tables=("revenue_evidence",))
 """What proves a figure."""

@@ -41,4 +41,4 @@ def _statements(change: Change) -> Iterator[Statement]:
         )
 
 
-LEDGER = SqlProjection("ledger", _statements)
+LEDGER = SqlProjection("ledger", _statements, tables=("ledger_events", "ledger_verifications"))

@@ -140,4 +140,8 @@ def words_in(text: str) -> list[str]:
     return sorted(set(_WORD.findall(text)))
 
 
-MODULES = SqlProjection("modules", _statements)
+MODULES = SqlProjection(
+    "modules",
+    _statements,
+    tables=("modules", "module_versions", "module_words", "module_deployments", "ratings"),
+)

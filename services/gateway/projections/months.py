@@ -64,4 +64,4 @@ def _values(statement: StatementClosed, change: Envelope[Any]) -> tuple[object, 
     )
 
 
-MONTHS = SqlProjection("months", _statements)
+MONTHS = SqlProjection("months", _statements, tables=("months", "statements"))

@@ -25,4 +25,4 @@ def _statements(change: Change) -> Iterator[Statement]:
             return
 
 
-PINS = SqlProjection("pins", _statements)
+PINS = SqlProjection("pins", _statements, tables=("pins",))

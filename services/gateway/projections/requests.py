@@ -258,4 +258,4 @@ def problem_of(event: Any) -> dict[str, Any] | None:
             return None
 
 
-REQUESTS = SqlProjection("requests", _statements)
+REQUESTS = SqlProjection("requests", _statements, tables=("requests",))

@@ -142,5 +142,16 @@ def _share_values(share: PayeeLine, sequence: int) -> tuple[object, ...]:
     )
 
 
-REVENUE = SqlProjection("revenue", _statements)
+REVENUE = SqlProjection(
+    "revenue",
+    _statements,
+    tables=(
+        "revenue_lines",
+        "revenue_shares",
+        "revenue_days",
+        "revenue_months",
+        "revenue_disputes",
+        "revenue_referrals",
+    ),
+)
 """True revenue, and the shares of it."""

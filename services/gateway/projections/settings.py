@@ -30,4 +30,4 @@ def _statements(change: Change) -> Iterator[Statement]:
             return
 
 
-SETTINGS = SqlProjection("settings", _statements)
+SETTINGS = SqlProjection("settings", _statements, tables=("settings", "settings_secrets"))

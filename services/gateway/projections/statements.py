@@ -24,6 +24,7 @@ class SqlProjection:
 
     name: str
     statements: Callable[[Change], Iterable[Statement]]
+    tables: tuple[str, ...]
     by_stream: bool = False
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:

@@ -59,4 +59,4 @@ def _statements(change: Change) -> Iterator[Statement]:
         )
 
 
-SYNCS = SqlProjection("syncs", _statements)
+SYNCS = SqlProjection("syncs", _statements, tables=("syncs",))

@@ -43,4 +43,4 @@ def _statements(change: Change) -> Iterator[Statement]:
             return
 
 
-USERS = SqlProjection("users", _statements)
+USERS = SqlProjection("users", _statements, tables=("users",))

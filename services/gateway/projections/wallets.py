@@ -253,4 +253,6 @@ def _hold_values(hold: Hold) -> tuple[object, ...]:
     return (hold.hold_id, hold.deployment_id, hold.user_id, *parts, hold.placed_at)
 
 
-WALLETS = SqlProjection("wallets", _statements, by_stream=True)
+WALLETS = SqlProjection(
+    "wallets", _statements, tables=("wallets", "lots", "credit_history", "holds"), by_stream=True
+)

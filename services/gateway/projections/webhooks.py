@@ -91,4 +91,4 @@ def _attempt(event: WebhookAttempt) -> tuple[object, ...]:
     )
 
 
-WEBHOOKS = SqlProjection("webhooks", _statements)
+WEBHOOKS = SqlProjection("webhooks", _statements, tables=("webhooks", "webhook_deliveries"))

@@ -46,6 +46,7 @@ class Checkouts:
     """One row for each checkout, refund and dispute."""
 
     name = "checkouts"
+    tables = ("checkouts", "purchase_refunds", "purchase_disputes")
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Run the statements of each fact, in order."""

@@ -27,6 +27,7 @@ class Balances:
     """One row for each wallet."""
 
     name = "balances"
+    tables = ("balances",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Write the balance after the last fact of each wallet that was touched."""

@@ -44,6 +44,7 @@ class History:
     """One row for each movement of credits; a refused hold moves none."""
 
     name = "history"
+    tables = ("history",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Add the movements of the batch."""

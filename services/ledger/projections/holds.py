@@ -42,6 +42,7 @@ class Holds:
     """One row for each hold that was placed."""
 
     name = "holds"
+    tables = ("holds",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Enter what was placed, end what ended, then note what was refunded of it."""

@@ -58,6 +58,7 @@ class Lots:
     """One row for each lot; the table itself refuses a lot whose credits do not add up."""
 
     name = "lots"
+    tables = ("lots",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Enter new lots, then move credits between places."""

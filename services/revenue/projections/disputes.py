@@ -21,6 +21,7 @@ class Disputes:
     """A row for each dispute."""
 
     name = "disputes"
+    tables = ("disputes",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Open and close the disputes of the batch."""

@@ -23,6 +23,7 @@ class Months:
     """A row for each month that was attested, and one for each statement."""
 
     name = "months"
+    tables = ("months", "statements")
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Note what was attested, closed and sealed in the batch."""

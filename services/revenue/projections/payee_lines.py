@@ -33,6 +33,7 @@ class PayeeLines:
     """A row for each share, and one for each payee with the last running total."""
 
     name = "payee_lines"
+    tables = ("payee_lines", "payee_totals")
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Add the lines of the batch and move the totals; what is there already stays."""

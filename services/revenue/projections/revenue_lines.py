@@ -38,6 +38,7 @@ class RevenueLines:
     """A row for each line, for comparison with a replay of the ledger."""
 
     name = "revenue_lines"
+    tables = ("revenue_lines",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Add the lines of the batch; one that is there already stays as it is."""

@@ -84,6 +84,7 @@ class WebhookQueue:
     """Keeps endpoints, and queues for them what their owners want to be told."""
 
     name = "webhook_queue"
+    tables: tuple[str, ...] = ()
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Apply what happened to endpoints, then queue the batch's lines and statements."""

@@ -144,6 +144,7 @@ class Totals:
     """Each counter's total, as a read model."""
 
     name = "totals"
+    tables = ("totals",)
 
     async def apply(self, connection: asyncpg.Connection, changes: Sequence[Change]) -> None:
         """Add up the facts of the batch."""
