@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Final, Protocol
 
 import asyncpg
+import msgspec
 import structlog
 
 from contracts.subjects import stream_of_subject
@@ -96,6 +97,29 @@ def batches(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
             size += len(row.body)
         found.append(batch)
     return found
+
+
+async def last_traceparent(database: asyncpg.Pool, stream: str) -> str | None:
+    """Return the trace of what was last published of a stream.
+
+    With it whoever takes up the work again much later, a runner or a timer, goes on in the trace of
+    the request that began it.
+    """
+    body = await database.fetchval(
+        "select body from outbox where stream = $1 order by sequence desc limit 1", stream
+    )
+    return None if body is None else traceparent_of(body)
+
+
+def traceparent_of(body: str) -> str | None:
+    """Return the trace that a message in the outbox is of."""
+    return msgspec.json.decode(body, type=_Traceable).traceparent
+
+
+class _Traceable(msgspec.Struct):
+    """The little that is read of a message here."""
+
+    traceparent: str | None = None
 
 
 async def relay_as_leader(relay: Relay, dsn: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import msgspec
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -36,6 +35,7 @@ from typing_extensions import override
 from contracts.envelope import Envelope
 from contracts.subjects import stream_of_subject
 from runtime.ids import new_id
+from runtime.outbox import traceparent_of
 from runtime.refusal import Refusal
 from runtime.spans import Answering, Spans, within
 from runtime.store import OutboxRow
@@ -82,7 +82,7 @@ class Traced(Spans):
     @contextmanager
     def publishing(self, rows: Sequence[OutboxRow]) -> Iterator[None]:
         """Enter a span, likewise, around what the relay sends at once."""
-        parent, links = _joined([_of_row(row) for row in rows])
+        parent, links = _joined([traceparent_of(row.body) for row in rows])
         destination = stream_of_subject(rows[0].subject)
         attributes: dict[str, str | int] = {
             "messaging.system": "nats",
@@ -222,13 +222,3 @@ def _traceparent(span: Span) -> str:
     context = span.get_span_context()
     flags = f"{context.trace_flags:02x}"
     return f"00-{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}-{flags}"
-
-
-class _Traceable(msgspec.Struct):
-    """The little that is read of a message on its way out."""
-
-    traceparent: str | None = None
-
-
-def _of_row(row: OutboxRow) -> str | None:
-    return msgspec.json.decode(row.body, type=_Traceable).traceparent

@@ -38,6 +38,7 @@ from services.deployer.keys import KeyErasedError, data_key
 from services.deployer.runner.job import Heartbeat, Job, LogEnd, Report
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import resources_in
+from services.deployer.traces import in_trace_of
 
 BODY_BYTES_MAX: Final = 64 * 1024**2
 LOG_PIECE_BYTES_MAX: Final = 1024**2
@@ -207,9 +208,10 @@ class BuildsApi:
             ending=await self._ending(lease, report),
             **await states.standing(self._running.pool, lease.deployment_id, lease.build_id),
         )
-        command = EndBuild(actor=ACTOR, deployment_id=lease.deployment_id, end=end)
         try:
-            await self._running.processor.execute(command)
+            async with in_trace_of(self._running, lease.deployment_id):
+                command = EndBuild(actor=ACTOR, deployment_id=lease.deployment_id, end=end)
+                await self._running.processor.execute(command)
         except Refusal as refusal:
             _log_refused(request, refusal.detail, attempt=lease.attempt)
             return _stale()

@@ -24,6 +24,7 @@ from services.deployer.keys import KeyErasedError, data_key
 from services.deployer.scheduler import Scheduler
 from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import resources_in
+from services.deployer.traces import in_trace_of
 
 ROUND_SECONDS: Final = 1.0
 ROUND_MAX: Final = 256
@@ -113,7 +114,9 @@ class Reaper:
             await self._executor.end(row["build_id"], row["attempt"])
             log = structlog.get_logger()
             log.warning("build.begun_anew", build_id=row["build_id"], attempt=row["attempt"] + 1)
-            await self._scheduler.start_again(row["deployment_id"], row["build_id"], row["attempt"])
+            place = (row["deployment_id"], row["build_id"], row["attempt"])
+            async with in_trace_of(self._running, row["deployment_id"]):
+                await self._scheduler.start_again(*place)
 
     async def _has_died(self, row: asyncpg.Record) -> bool:
         """Return whether the runner is dead, and its Terraform has ended or had time enough to."""
@@ -133,8 +136,9 @@ class Reaper:
         await self._save_states(row)
         standing = await states.standing(self._running.pool, deployment_id, build_id)
         end = commands.End(build_id=build_id, attempt=attempt, ending=ending, **standing)
-        command = EndBuild(actor=ACTOR, deployment_id=deployment_id, end=end)
-        await self._running.processor.execute(command)
+        async with in_trace_of(self._running, deployment_id):
+            command = EndBuild(actor=ACTOR, deployment_id=deployment_id, end=end)
+            await self._running.processor.execute(command)
         structlog.get_logger().warning("build.reaped", build_id=build_id, ending=repr(ending))
 
     async def _save_states(self, row: asyncpg.Record) -> None:

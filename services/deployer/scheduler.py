@@ -16,6 +16,7 @@ from services.deployer.builds import LeaseTokens
 from services.deployer.executor import Executor, ExecutorError
 from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild, ReassignBuild
 from services.deployer.settings import DeployerSettings
+from services.deployer.traces import in_trace_of
 
 POLL_SECONDS: Final = 0.5
 
@@ -72,7 +73,8 @@ class Scheduler:
         waiting = [Waiting(**dict(row)) for row in queued]
         served = await self._served({build.user_id for build in waiting})
         for build in choose(waiting, (row["user_id"] for row in rows), served, slots):
-            await self._start(build)
+            async with in_trace_of(self._running, build.deployment_id):
+                await self._start(build)
 
     async def _served(self, users: set[str]) -> dict[str, datetime]:
         """Return when a build of each of these users was last started, if ever."""
