@@ -36,7 +36,14 @@ from services.gateway.queries.revenue import (
     module_revenue_totals,
     user_revenue_totals,
 )
-from services.gateway.queries.revenue_sums import GROUPS_MAX, GroupBy, LinesWanted, sums, sums_by
+from services.gateway.queries.revenue_sums import (
+    GROUPS_MAX,
+    GroupBy,
+    LinesWanted,
+    names_of,
+    sums,
+    sums_by,
+)
 from services.gateway.queries.settings import current_settings
 
 router = resource("Revenue")
@@ -122,10 +129,12 @@ class UserRevenuePage(Output):
 class RevenueGroup(Output):
     """The sums of a group of lines; `key` is a day, a month or an id, and null is nobody's.
 
+    `name` is what the id's owner is called: a module's name, a partner's or agent's e-mail address.
     `partner_share` and `agent_share` are for finance and admins; `share` is the asker's own.
     """
 
     key: str | None
+    name: str | None
     lines: int
     credit_cost: int
     purchased_credits: int
@@ -271,24 +280,30 @@ async def revenue_summary(
     begin: Annotated[Moment, Query(alias="from")] = None,
     end: Annotated[Moment, Query(alias="to")] = None,
     group_by: GroupBy = "month",
+    module_id: IdInQuery = None,
+    partner_id: IdInQuery = None,
 ) -> RevenueSummary:
     """Add revenue up by day, month, module, partner or agent, for charts.
 
     Partners see what their modules earned, agents what the users whom they referred did.
     """
     since, until = _period(begin, end)
-    wanted = replace(_seen_by(asker, group_by), begin=since, end=until)
+    seen = _filtered(asker, _seen_by(asker, group_by), module_id, partner_id)
+    wanted = seen if seen.begin == _NEVER else replace(seen, begin=since, end=until)
     see_all = asker.has(*SEE_ALL)
     async with gateway.connection() as connection:
         currency = (await current_settings(connection)).settings.currency
         groups = await sums_by(connection, wanted, group_by)
         totals = await sums(connection, wanted)
+        keys = [row["key"] for row in groups if row["key"] is not None]
+        names = await names_of(connection, keys, group_by)
 
     def group(row: Mapping[str, Any], key: str | None) -> RevenueGroup:
         partner, agent = row["partner_share_minor"], row["agent_share_minor"]
         own = partner + agent if see_all else row["own_share_minor"]
         return RevenueGroup(
             key=key,
+            name=names.get(key) if key is not None else None,
             lines=row["lines"],
             credit_cost=row["credit_cost"],
             purchased_credits=row["purchased_credits"],
@@ -320,6 +335,19 @@ def _seen_by(asker: Principal, group_by: GroupBy) -> LinesWanted:
             return LinesWanted(payee_id=asker.user_id, agent_id=asker.user_id)
         case _:
             raise ProblemError("FORBIDDEN")
+
+
+def _filtered(
+    asker: Principal, seen: LinesWanted, module_id: str | None, partner_id: str | None
+) -> LinesWanted:
+    """Return lines of a module or partner; by what is somebody else's, nothing is found."""
+    if module_id is None and partner_id is None:
+        return seen
+    if not asker.has(*SEE_ALL):
+        if partner_id not in (None, asker.user_id):
+            return replace(seen, begin=_NEVER, end=_NEVER)
+        partner_id = asker.user_id
+    return replace(seen, module_id=module_id, partner_id=partner_id)
 
 
 def _period(begin: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:

@@ -1,5 +1,6 @@
 """Sums of lines: whole months and days as they were added up, the rest line by line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal
@@ -93,6 +94,21 @@ async def sums_by(
         *_arguments(wanted, by_day=group_by == "day"),
     )
     return [dict(row) for row in rows]
+
+
+async def names_of(
+    connection: Connection, keys: Sequence[str], group_by: GroupBy
+) -> dict[str, str]:
+    """Return what the keys of groups are called: a module's name, or a payee's e-mail address."""
+    match group_by:
+        case "module":
+            found = "select module_id as key, name from modules where module_id = any ($1::text[])"
+        case "partner" | "agent":
+            found = """select user_id as key, email as name from accounts
+                       where user_id = any ($1::text[])"""
+        case _:
+            return {}
+    return {row["key"]: row["name"] for row in await connection.fetch(found, keys)}
 
 
 def _arguments(wanted: LinesWanted, *, by_day: bool) -> tuple[object, ...]:

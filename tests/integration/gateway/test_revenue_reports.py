@@ -216,6 +216,24 @@ async def test_groups_of_others_are_nobody_elses_business(api: Api, books: Books
     assert [group["key"] for group in own["items"]] == [books.pia.id]
 
 
+async def test_a_summary_is_of_one_module_or_partner_where_asked(api: Api, books: Books) -> None:
+    modules = (await books.pia.gets("/api/revenue/summary", group_by="module"))["items"]
+    of_module = {"group_by": "day", "module_id": modules[0]["key"]}
+    agent = await api.person("agent")
+
+    async def lines(person: Person, **filters: Any) -> int:
+        found: int = (await person.gets("/api/revenue/summary", **filters))["totals"]["lines"]
+        return found
+
+    assert await lines(books.pia, **of_module) == modules[0]["lines"] == 4
+    assert await lines(books.finance, partner_id=books.paul.id) == 2
+    assert await lines(books.finance, module_id="another") == 0
+    assert await lines(books.pia, partner_id=books.paul.id) == 0
+    assert await lines(agent, **of_module) == 0
+    partners = (await books.finance.gets("/api/revenue/summary", group_by="partner"))["items"]
+    assert [group["name"] for group in partners] == [books.pia.email, books.paul.email]
+
+
 @pytest.mark.parametrize("path", ["modules", "users", "summary"])
 async def test_a_period_that_ends_before_it_begins_is_refused(books: Books, path: str) -> None:
     for day in ("2026-05-02", "2026-05-03"):
