@@ -89,6 +89,7 @@ class Api:
         *,
         body: Any = None,
         key: str | None = None,
+        if_match: str | None = None,
         accept: str = "application/json",
     ) -> Answer:
         """Make any call; raises `ApiProblem` for an answer that is one."""
@@ -99,6 +100,8 @@ class Api:
             headers.append((b"content-length", str(len(content)).encode()))
         if key is not None:
             headers.append((b"idempotency-key", key.encode()))
+        if if_match is not None:
+            headers.append((b"if-match", if_match.encode()))
         scope = self.scope_of(method, path, parameters, accept=accept, headers=headers)
         answer = await _ask(self.app, scope, content)
         self.set_cookies += [value for name, value in answer.headers if name == "set-cookie"]

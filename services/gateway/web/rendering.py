@@ -12,19 +12,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from services.gateway.web.amounts import minor_digits
 from services.gateway.web.assets import address_of
 from services.gateway.web.navigation import navigation
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 MINUS: Final = "\u2212"
 NOTHING: Final = "\u2013"
-_DECIMALS: Final = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "BHD": 3, "KWD": 3, "TND": 3}
 _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
 def rendered(template: str, **values: Any) -> str:
     """Return a template's text; a name that it is not given is an error."""
-    return _environment().get_template(template).render(**values)
+    return environment().get_template(template).render(**values)
 
 
 def number(value: int) -> str:
@@ -36,9 +36,14 @@ def money(amount: dict[str, Any] | None) -> str:
     """Return money as people write it: 12,345.00 USD."""
     if amount is None:
         return NOTHING
-    decimals = _DECIMALS.get(amount["currency"], 2)
+    decimals = minor_digits(amount["currency"])
     value = Decimal(amount["amount_minor"]).scaleb(-decimals)
     return f"{value:,.{decimals}f} {amount['currency']}".replace("-", MINUS)
+
+
+def plain_money(amount: dict[str, Any]) -> str:
+    """Return money as a field has it: 12345.00."""
+    return money(amount).removesuffix(f" {amount['currency']}").replace(",", "")
 
 
 def time(value: str | None) -> Markup:
@@ -96,8 +101,9 @@ def with_query(path: str, **parameters: Any) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return what templates are made with: everything is escaped, every name must be given."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -106,8 +112,15 @@ def _environment() -> Environment:
         auto_reload=False,
         extensions=["jinja2.ext.do"],
     )
-    environment.filters.update(
-        number=number, money=money, time=time, day=day, words=words, markdown=markdown, data=data
+    made.filters.update(
+        number=number,
+        money=money,
+        plain_money=plain_money,
+        time=time,
+        day=day,
+        words=words,
+        markdown=markdown,
+        data=data,
     )
-    environment.globals.update(asset=address_of, navigation=navigation, with_query=with_query)
-    return environment
+    made.globals.update(asset=address_of, navigation=navigation, with_query=with_query)
+    return made

@@ -11,7 +11,11 @@ from services.gateway.web import (
     assets,
     deployments,
     module_list,
+    platform_settings,
+    profile,
+    publish,
     signing_in,
+    users,
 )
 from services.gateway.web.pages import Pages
 
@@ -19,6 +23,10 @@ PARTS: Final[tuple[Pages, ...]] = (
     signing_in.pages,
     deployments.pages,
     module_list.pages,
+    profile.pages,
+    users.pages,
+    publish.pages,
+    platform_settings.pages,
 )
 
 

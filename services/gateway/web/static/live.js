@@ -5,6 +5,7 @@
 (() => {
   const KINDS = ["deployment", "balance", "module", "sync", "revenue", "webhook"];
   const APART_MS = 400;
+  const TOLD_MS = 12000;
   const waiting = new Map();
   let source = null;
   let wasAway = false;
@@ -22,6 +23,49 @@
       waiting.delete(name);
       if (again) tell(name);
     }, APART_MS);
+  }
+
+  // What happens to one's own deployments and credits is said on whatever page one is, if one wants
+  // that: not on the page that shows it anyway.
+  const own = document.body.dataset.user;
+  const wanted = (document.body.dataset.tell ?? "").split(" ");
+  let credits = Number(document.body.dataset.credits);
+
+  function toast(words, address) {
+    const box = document.createElement("p");
+    const text = document.createElement("span");
+    const link = document.createElement("a");
+    const close = document.createElement("button");
+    text.append(`${words} `, link);
+    link.href = address;
+    link.textContent = "Look";
+    close.type = "button";
+    close.className = "icon-button";
+    close.textContent = "\u00d7";
+    close.setAttribute("aria-label", "Close");
+    close.addEventListener("click", () => box.remove());
+    box.append(text, close);
+    document.getElementById("told").replaceChildren(box);
+    setTimeout(() => box.remove(), TOLD_MS);
+  }
+
+  function say(kind, data) {
+    if (data.user_id !== own) return;
+    if (kind === "deployment" && data.build_status && wanted.includes("deployments")) {
+      const address = `/deployments/${data.id}`;
+      if (!location.pathname.startsWith("/deployments")) {
+        toast(`A deployment of yours has ended: ${data.build_status.toLowerCase().replace("_", " ")}.`, address);
+      }
+    }
+    if (kind === "balance") {
+      // What is held and released for a deployment is told with it.
+      const changed = credits !== data.total;
+      if (changed && wanted.includes("credits") && location.pathname !== "/credits") {
+        const more = data.total - credits;
+        toast(`${Math.abs(more).toLocaleString("en")} credits have ${more > 0 ? "come" : "gone"}.`, "/credits");
+      }
+      credits = data.total;
+    }
   }
 
   function everything() {
@@ -45,9 +89,10 @@
     source.addEventListener("reset", everything);
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => {
-        const id = JSON.parse(event.data).id;
+        const data = JSON.parse(event.data);
         tell(`live-${kind}`);
-        if (id) tell(`live-${kind}-${id}`);
+        if (data.id) tell(`live-${kind}-${data.id}`);
+        say(kind, data);
       });
     }
   }
