@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from services.deployer.terraform_errors import Told, told_by
 
 PROGRAMS: Final = ("terraform", "tofu")
@@ -28,6 +30,7 @@ LOCK_SECONDS_MAX: Final = 60
 UNSAVED_STATE_FILE: Final = "errored.tfstate"
 """Where Terraform writes the state that it can hand over to nobody, in the module's folder."""
 STATE_BYTES_MAX: Final = 64 * 1024**2
+PLANNED_MAX: Final = 1_000_000
 _ERRORS_TEXT_LINES_MAX: Final = 20
 _PLACE: Final = re.compile(r"on (\S+) line (\d+)")
 _SOURCE: Final = re.compile(r"\d+: ")
@@ -189,11 +192,6 @@ def destroy_words(program: str) -> list[str]:
     return [program, "destroy", "-input=false", "-auto-approve", "-json", lock]
 
 
-def output_words(program: str) -> list[str]:
-    """Return the command that prints the outputs as JSON."""
-    return [program, "output", "-json", "-no-color"]
-
-
 def readable(line: str) -> tuple[str, Told | None]:
     """Return a line of `-json` output as people read it, and the error that it tells, if any.
 
@@ -234,15 +232,22 @@ def printed_by(line: str) -> tuple[str, str, str] | None:
             return None
 
 
-def outputs_in(state: bytes) -> dict[str, tuple[Any, bool]]:
-    """Return a state's outputs, each with whether it is sensitive; none where it is no state."""
+def outputs_in(state: bytes) -> dict[str, dict[str, Any]]:
+    """Return a state's outputs as `terraform output -json` tells them; none where it is no state.
+
+    Each has `value`, `type`, and `sensitive`, which is true or false.
+    """
     try:
-        content = json.loads(state)
+        content = msgspec.json.decode(state)
     except (ValueError, RecursionError):
         return {}
     outputs = content.get("outputs") if isinstance(content, dict) else None
     return {
-        name: (output.get("value"), _is_sensitive(output))
+        name: {
+            "sensitive": _is_sensitive(output),
+            "type": output.get("type"),
+            "value": output.get("value"),
+        }
         for name, output in (outputs.items() if isinstance(outputs, dict) else ())
         if isinstance(output, dict)
     }
@@ -283,7 +288,8 @@ def progress_in(line: str) -> tuple[int | None, int]:
             return None, 1
         case {"type": "change_summary", "changes": {"operation": "plan"} as changes}:
             counts = (changes.get(kind, 0) for kind in ("add", "change", "remove", "import"))
-            return sum(count for count in counts if isinstance(count, int) and count > 0), 0
+            planned = sum(count for count in counts if isinstance(count, int) and count > 0)
+            return min(planned, PLANNED_MAX), 0
         case _:
             return None, 0
 

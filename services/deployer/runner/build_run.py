@@ -40,7 +40,6 @@ REPORT_SECONDS_MAX: Final = 3_600.0
 PIECE_BYTES_MAX: Final = 65_536
 LOG_SECONDS: Final = 0.1
 WATCH_SECONDS: Final = 0.1
-OUTPUTS_RETRY_SECONDS: Final = 1.0
 ERROR_LENGTH_MAX: Final = 8_000
 
 Reason = Literal["CANCELLED", "TIMED_OUT", "INTERRUPTED", "NOBODY_LISTENED", "STALE"]
@@ -155,7 +154,7 @@ class BuildRun:
             if self._reason is not None:
                 raise Failed(self._reason, SAID[self._reason])
             await step()
-        return {} if destroys else await self._outputs()
+        return {} if destroys else await self._terraform.outputs()
 
     async def _source(self) -> bytes:
         try:
@@ -170,26 +169,11 @@ class BuildRun:
         except RefusedError as error:
             raise Failed("SOURCE_MISSING", str(error), platform_fault=True) from error
 
-    async def _outputs(self) -> dict[str, Any]:
-        """Return the outputs; while the deployer, who has them in the state, is away: wait."""
-        while True:
-            try:
-                return await self._terraform.outputs()
-            except Failed:
-                if self._reason == "STALE" or self._is_heard or not self._is_worth_reporting():
-                    raise
-            await asyncio.sleep(OUTPUTS_RETRY_SECONDS)
-
     # What goes on meanwhile.
 
     @property
     def _silence_seconds(self) -> float:
         return monotonic_seconds() - self._heard_at
-
-    @property
-    def _is_heard(self) -> bool:
-        """Whether the deployer has answered lately."""
-        return self._silence_seconds < 2 * self._job.heartbeat_seconds + 1
 
     async def _heartbeats(self) -> None:
         """Say that we live, and hear whether to stop.

@@ -22,11 +22,11 @@ class OutputSecrets:
         self._names |= new
         self._hide([value for name in new for value in self._values.get(name, ())])
 
-    def are_in(self, found: Mapping[str, tuple[Any, bool]]) -> None:
+    def are_in(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
         """Note the outputs of a state, as `outputs_in` returns them."""
-        self.are_sensitive(name for name, (_, is_sensitive) in found.items() if is_sensitive)
-        for name, (value, _) in found.items():
+        self.are_sensitive(name for name, output in outputs.items() if output["sensitive"])
+        for name, output in outputs.items():
             known = self._values.setdefault(name, [])
-            if value not in known:
-                known.append(value)
-        self._hide([value for name, (value, _) in found.items() if name in self._names])
+            if output["value"] not in known:
+                known.append(output["value"])
+        self._hide([output["value"] for name, output in outputs.items() if name in self._names])

@@ -7,6 +7,7 @@ was killed.
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -111,6 +112,8 @@ class Program:
         async with AsyncExitStack() as stack:
             file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - the stack closes it
             output = stack.enter_context(file).fileno()
+            # Whoever else writes there, nothing that Terraform says is written over.
+            fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_APPEND)
             stack.push_async_callback(self._end)
             if self._room is None:
                 process = await self._start(output, self._confinement())

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
@@ -79,6 +79,11 @@ class StateProxy:
         if not self._runner.addresses:
             await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return state_address(self._runner.addresses[0][1])
+
+    async def outputs(self) -> dict[str, Any]:
+        """Return the outputs of the newest state that Terraform read or wrote."""
+        state = b"" if self._known is None else self._known[1]
+        return await asyncio.to_thread(outputs_in, state)
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -1,4 +1,9 @@
-"""What a runner does with Terraform: fetch the module, init, apply, read the outputs."""
+"""What a runner does with Terraform: fetch the module, init, apply.
+
+How a step ended is what its exit status says, and outputs are what the state has. What Terraform
+prints is for the log, the progress and the words of an error: where a module can reach that stream
+(`/proc/PID/fd`, without a room of its own), it can make those say what it likes, and no more.
+"""
 
 import asyncio
 import os
@@ -27,7 +32,6 @@ from services.deployer.terraform_errors import ERRORS_MAX, Told, explain
 
 OUTPUT_BYTES_MAX: Final = 1024**2
 PARKED_STATE_FILE: Final = "parked.tfstate"
-OUTPUT_SECONDS_MAX: Final = 60.0
 LINES_KEPT_MAX: Final = 1_000
 
 Progress = tuple[int, int | None]
@@ -80,7 +84,6 @@ class TerraformBuild:
         self._home = Path(order.folder) / "home"
         self._errors: list[Told] = []
         self.progress: Progress = (0, None)
-        self._made = False
         self._program: Program | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -139,41 +142,19 @@ class TerraformBuild:
             raise _failure("destroy", status, told)
 
     async def outputs(self) -> dict[str, Any]:
-        """Return the outputs, as `terraform output -json` prints them; `Failed` if there are none.
+        """Return the outputs that the state has; `Failed` where they are too large to be told.
 
         They are not shown: sensitive ones are among them.
         """
-        printed: list[str] = []
-        size = 0
-
-        def take(line: str) -> None:
-            nonlocal size
-            size += len(line)
-            if size <= OUTPUT_BYTES_MAX:
-                printed.append(line)
-
-        self._made = True
-        try:
-            async with asyncio.timeout(OUTPUT_SECONDS_MAX):
-                status = await self._execute(terraform.output_words(self._named()), take)
-        except TimeoutError as error:
-            what = f"no outputs within {OUTPUT_SECONDS_MAX:g} s"
-            raise Failed("OUTPUTS_UNREADABLE", what, platform_fault=True) from error
-        if size > OUTPUT_BYTES_MAX:
+        outputs = await self._state.outputs()
+        if len(msgspec.json.encode(outputs)) > OUTPUT_BYTES_MAX:
             raise Failed("OUTPUTS_TOO_LARGE", f"the outputs are more than {OUTPUT_BYTES_MAX} bytes")
-        if status != 0:
-            told = explain("output", terraform.errors_in_text(printed))
-            why = told.message if told else f"output ended with status {status}"
-            raise Failed("OUTPUTS_UNREADABLE", why, platform_fault=True)
-        return msgspec.json.decode("\n".join(printed), type=dict[str, Any])
+        return outputs
 
     def stop(self, grace_seconds: float) -> bool:
-        """Interrupt what runs, and kill it after the grace; return whether that is worth it.
-
-        When all is made nothing is stopped: to read the outputs changes nothing, and is bounded.
-        """
+        """Interrupt what runs, and kill it after the grace; return whether anything runs."""
         program = self._program
-        if program is None or self._made:
+        if program is None:
             return False
         program.interrupt()
         self._ending = asyncio.create_task(self._kill_later(program, grace_seconds))
@@ -248,7 +229,7 @@ class TerraformBuild:
             what = f"{Path(words[0]).name} could not be started: {error}"
             raise Failed("TERRAFORM_NOT_STARTED", what, platform_fault=True) from error
         else:
-            if self._program.excess is not None and not self._made:
+            if self._program.excess is not None:
                 raise Failed(self._program.excess.code, self._program.excess.message)
             return status
         finally:

@@ -1,6 +1,8 @@
 """Modules that print what is not theirs to say: nobody takes it for more than what they print."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,6 +68,16 @@ class TestMarkers:
         assert "(local-exec): Failed: forged" in log
         assert "(local-exec): the end of it" in log
 
+    async def test_from_a_room_that_root_made_terraforms_own_stream_is_out_of_reach(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("only root has users of builds' own")
+        folder = printing(tmp_path / "liar", "(echo x > /proc/$1/fd/1) || echo no way in")
+        deployment_id = await deployer.deploy(folder, {})
+        assert await deployer.until_ended(deployment_id) == "build_succeeded"
+        assert "(local-exec): no way in\n" in await deployer.log(deployment_id)
+
     async def test_they_change_nothing_of_the_error_that_is_told(
         self, deployer: HandledDeployer, tmp_path: Path
     ) -> None:
@@ -77,3 +89,43 @@ class TestMarkers:
         assert told["message"].startswith("A command of the module's own failed in terraform_data.")
         assert "more error" not in told["message"]
         assert "exit status 7" in told["message"]
+
+
+class TestForgedStream:
+    """Without a room, a module reaches what Terraform prints to: no verdict comes from there."""
+
+    @pytest.fixture
+    def bounds(self, folder: Path) -> dict[str, Any]:
+        """Name a Terraform that rooms and users of builds' own are not found to work with."""
+        wrapper = folder / "terraform"
+        wrapper.write_text(
+            f'#!/bin/sh\n[ "$1" = version ] && exit 3\nexec {program("terraform")} "$@"\n'
+        )
+        wrapper.chmod(0o755)
+        return {"terraform": str(wrapper)}
+
+    def forging(self, folder: Path, status: int) -> Path:
+        """Write a module that says on Terraform's own stream what Terraform would."""
+        return printing(folder, f"exec > /proc/$1/fd/1\n{FORGED}", status)
+
+    async def test_a_failure_is_none_the_less_one_and_has_no_outputs(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        deployment_id = await deployer.deploy(self.forging(tmp_path / "forger", 7), {})
+        assert await deployer.until_ended(deployment_id) == "build_failed"
+        told = msgspec.json.decode(await deployer.last_fact(deployment_id))
+        assert "outputs" not in told
+        assert "exit status 7" in await deployer.log(deployment_id)
+
+    async def test_a_success_has_its_own_outputs(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        deployment_id = await deployer.deploy(self.forging(tmp_path / "forger", 0), {})
+        assert await deployer.until_ended(deployment_id) == "build_succeeded"
+        told = msgspec.json.decode(await deployer.last_fact(deployment_id))
+        outputs = deployer.keys[deployment_id].decrypt_json(told["outputs"])
+        assert outputs["made"]["value"] not in ("forged", "")
+        assert list(outputs) == ["made"]
+        log = await deployer.log(deployment_id)
+        assert "\nthe end of it\n" in log, "it does reach the stream"
+        assert "Apply complete! Resources: 1 added" in log, "nothing is written over"

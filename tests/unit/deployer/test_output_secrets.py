@@ -7,8 +7,9 @@ import pytest
 
 from services.deployer.runner.output_secrets import OutputSecrets
 
-BEFORE = {"told": ("earlier", False), "open": ("public", False)}
-AFTER = {"told": ("later", True), "open": ("public", False)}
+OPEN = {"value": "public", "sensitive": False}
+BEFORE = {"told": {"value": "earlier", "sensitive": False}, "open": OPEN}
+AFTER = {"told": {"value": "later", "sensitive": True}, "open": OPEN}
 
 
 @pytest.mark.parametrize("order", list(permutations(("before", "plan", "after"))))

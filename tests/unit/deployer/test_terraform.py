@@ -249,27 +249,30 @@ class TestFinding:
 
 
 @pytest.mark.parametrize(
-    ("state", "outputs"),
+    ("outputs", "told"),
     [
         (
-            {"outputs": {"a": {"value": "x", "sensitive": True}, "b": {"value": "y"}}},
-            {"a": ("x", True), "b": ("y", False)},
+            {"a": {"value": ["x"], "type": ["list", "string"], "sensitive": True}},
+            {"a": {"value": ["x"], "type": ["list", "string"], "sensitive": True}},
         ),
-        ({"outputs": {"a": {"value": ["x"], "sensitive": 1}, "b": 7}}, {"a": (["x"], False)}),
-        ({"outputs": [1]}, {}),
-        ({}, {}),
-        ([], {}),
+        (
+            {"a": {"value": "x", "type": "string"}, "b": 7},
+            {"a": {"value": "x", "type": "string", "sensitive": False}},
+        ),
+        ({"a": {"sensitive": 1}}, {"a": {"value": None, "type": None, "sensitive": False}}),
+        ([1], {}),
         (None, {}),
     ],
 )
-def test_the_outputs_of_a_state_say_which_are_sensitive(
-    state: Any, outputs: dict[str, tuple[Any, bool]]
+def test_the_outputs_of_a_state_are_told_as_terraform_tells_them(
+    outputs: Any, told: dict[str, Any]
 ) -> None:
-    assert outputs_in(json.dumps(state).encode()) == outputs
+    assert outputs_in(json.dumps({"outputs": outputs}).encode()) == told
 
 
-def test_what_is_no_state_has_no_outputs() -> None:
-    assert outputs_in(b"{") == {}
+@pytest.mark.parametrize("state", [b"{", b"", b"[]", b"null", b"{}", b"[" * 100_000, b'"\\ud800"'])
+def test_what_is_no_state_has_no_outputs(state: bytes) -> None:
+    assert outputs_in(state) == {}
 
 
 TOLD = {"a": {"sensitive": True, "action": "update"}, "b": {"sensitive": False}, "c": 7}
