@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from services.gateway.web import (
     assets,
+    deployment,
     deployments,
     module_list,
     platform_settings,
@@ -21,6 +22,7 @@ from services.gateway.web.pages import Pages
 
 PARTS: Final[tuple[Pages, ...]] = (
     signing_in.pages,
+    deployment.pages,
     deployments.pages,
     module_list.pages,
     profile.pages,
