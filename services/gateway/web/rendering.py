@@ -36,14 +36,18 @@ def money(amount: dict[str, Any] | None) -> str:
     """Return money as people write it: 12,345.00 USD."""
     if amount is None:
         return NOTHING
-    decimals = minor_digits(amount["currency"])
-    value = Decimal(amount["amount_minor"]).scaleb(-decimals)
+    value, decimals = major(amount), minor_digits(amount["currency"])
     return f"{value:,.{decimals}f} {amount['currency']}".replace("-", MINUS)
 
 
 def plain_money(amount: dict[str, Any]) -> str:
     """Return money as a field has it: 12345.00."""
     return money(amount).removesuffix(f" {amount['currency']}").replace(",", "")
+
+
+def major(amount: dict[str, Any]) -> Decimal:
+    """Return money in its currency's main unit: 12.34 of 1234 cents."""
+    return Decimal(amount["amount_minor"]).scaleb(-minor_digits(amount["currency"]))
 
 
 def time(value: str | None) -> Markup:

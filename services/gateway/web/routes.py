@@ -15,6 +15,7 @@ from services.gateway.web import (
     platform_settings,
     profile,
     publish,
+    revenue,
     signing_in,
     users,
 )
@@ -29,6 +30,7 @@ PARTS: Final[tuple[Pages, ...]] = (
     users.pages,
     publish.pages,
     platform_settings.pages,
+    revenue.pages,
 )
 
 
