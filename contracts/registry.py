@@ -54,7 +54,14 @@ FOLLOWS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deployer", "deployment"),
         }
     ),
-    "revenue": frozenset({("gateway", "request"), ("ledger", "wallet"), ("ledger", "period")}),
+    "revenue": frozenset(
+        {
+            ("gateway", "request"),
+            ("gateway", "user"),
+            ("ledger", "wallet"),
+            ("ledger", "period"),
+        }
+    ),
     "gateway": frozenset(
         {
             ("catalog", "module"),

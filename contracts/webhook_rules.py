@@ -5,6 +5,7 @@ is only known when something is sent, and is checked then, each time: see `is_pu
 """
 
 import re
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Final, Literal, get_args
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ TEST_EVENT: Final = "webhook.test"
 
 ENDPOINTS_MAX: Final = 10
 """How many endpoints an owner may have."""
+KEPT_FOR: Final = timedelta(days=90)
+"""How long a delivery is kept after it was queued: shown in the log, and sent again if asked."""
 URL_LENGTH_MAX: Final = 500
 HTTPS_PORT: Final = 443
 

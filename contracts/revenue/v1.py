@@ -272,13 +272,14 @@ class WebhookRemoved(WebhookFact):
 class WebhookEndpointDisabled(WebhookFact):
     """Nothing is sent to an endpoint until its owner enables it again; what is due waits.
 
-    It said that it is `gone` (410), or was `failing` for days, since `failing_since`.
+    It said that it is `gone` (410), or was `failing` for days, since `failing_since`; or its owner
+    is no partner or agent any more (`role_lost`), or was `deactivated`.
     """
 
     fact: ClassVar[str] = "webhook_endpoint_disabled"
 
-    reason: Literal["gone", "failing"]
-    failing_since: Instant
+    reason: Literal["gone", "failing", "role_lost", "deactivated"]
+    failing_since: Instant | None
     disabled_at: Instant
 
 

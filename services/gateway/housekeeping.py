@@ -1,4 +1,4 @@
-"""Removes what has expired: sessions, tokens, kept answers, attempts to sign in, old events."""
+"""Removes what is over: sessions, tokens, kept answers, tries to sign in, old events and logs."""
 
 import asyncio
 from datetime import timedelta
@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from contracts.webhook_rules import KEPT_FOR
 from runtime.process import Running
 from runtime.processor import OUTAGES
 
@@ -44,6 +45,12 @@ _EXPIRED: Final = (
         """delete from client_events where position in
            (select position from client_events where created_at < $1 order by position limit $2)""",
         timedelta(days=1),
+    ),
+    (
+        """delete from webhook_deliveries where delivery_id in
+           (select delivery_id from webhook_deliveries where queued_at < $1
+            order by queued_at limit $2)""",
+        KEPT_FOR,
     ),
 )
 """Statements, and how long what they remove is kept after it has expired."""

@@ -16,6 +16,7 @@ from services.revenue.settings import RevenueSettings
 from services.revenue.webhooks.handlers import WebhookHandlers
 from services.revenue.webhooks.publishing import WEBHOOK
 from services.revenue.webhooks.queue import WebhookQueue
+from services.revenue.webhooks.retention import forget_by_schedule
 from services.revenue.webhooks.sender import send_webhooks
 
 KINDS: Final = (REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT, WEBHOOK)
@@ -30,5 +31,10 @@ def build(settings: RevenueSettings) -> Service:
         handlers=RevenueHandlers(WebhookHandlers(settings)),
         projections=PROJECTIONS,
         refused=RequestRefused,
-        tasks=(close_on_request, send_webhooks, seal_by_schedule("revenue", settings)),
+        tasks=(
+            close_on_request,
+            send_webhooks,
+            forget_by_schedule,
+            seal_by_schedule("revenue", settings),
+        ),
     )

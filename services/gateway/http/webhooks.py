@@ -20,6 +20,7 @@ from contracts.webhook_rules import (
 from runtime.sealing import seal
 from services.gateway.asking import ask
 from services.gateway.credentials import Principal
+from services.gateway.events import user_stream
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import only
 from services.gateway.http.cursors import TIME_AND_ID
@@ -89,7 +90,7 @@ class Webhook(Output):
     events: list[WebhookEvent]
     description: str | None
     status: Literal["ENABLED", "DISABLED"]
-    disabled_reason: Literal["GONE", "FAILING"] | None
+    disabled_reason: Literal["GONE", "FAILING", "ROLE_LOST", "DEACTIVATED"] | None
     failing_since: datetime | None
     both_secrets_until: datetime | None
     created_at: datetime
@@ -253,7 +254,8 @@ async def _with_secret(
 
 async def put(gateway: Gateway, asker: Principal, request_id: str, asked: WebhookRequest) -> Any:
     """Put a request, and return what the call is answered with."""
-    answer = await ask(gateway, asker, request_id, asked)
+    seen = await gateway.sequences(user_stream(asker.user_id))
+    answer = await ask(gateway, asker, request_id, asked, seen=seen)
     return await conclude(gateway, asker, answer)
 
 

@@ -2,12 +2,13 @@
 
 A delivery that an endpoint does not take is tried again after `RETRY_AFTER`, spread by up to a
 tenth; the endpoint may ask for more time, up to a day. One that says it is gone (410), and one that
-has taken nothing for five days, is disabled. What waits for it is kept.
+has taken nothing for five days, is disabled, and so are all of an owner who is no partner or agent
+any more, or was deactivated. What waits for them is kept.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from msgspec.structs import replace
 
@@ -134,7 +135,14 @@ class Attempts:
     attempts: tuple[Attempt, ...]
 
 
-WebhookCommand = Register | Change | Remove | Rotate | Test | Resend | Attempts
+@dataclass(frozen=True, kw_only=True)
+class EndOwner:
+    """Have nothing sent to an owner any more, who has lost what it takes to be told."""
+
+    lost: Literal["role_lost", "deactivated"]
+
+
+WebhookCommand = Register | Change | Remove | Rotate | Test | Resend | Attempts | EndOwner
 
 
 def decide_webhook(command: WebhookCommand, state: Endpoints, at: datetime) -> list[WebhookFact]:
@@ -144,6 +152,14 @@ def decide_webhook(command: WebhookCommand, state: Endpoints, at: datetime) -> l
             return _register(command, state)
         case Attempts():
             return _attempts(command, state, at)
+        case EndOwner(lost=lost):
+            return [
+                EndpointDisabled(
+                    webhook_id=webhook_id, reason=lost, failing_since=endpoint.failing_since
+                )
+                for webhook_id, endpoint in state.endpoints.items()
+                if endpoint.enabled
+            ]
         case _:
             endpoint = state.endpoints.get(command.webhook_id)
             if endpoint is None:

@@ -7,6 +7,8 @@ import msgspec
 
 from contracts.webhook_rules import WebhookEvent
 
+DisabledReason = Literal["gone", "failing", "role_lost", "deactivated"]
+
 
 class _Fact(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", forbid_unknown_fields=True
@@ -42,10 +44,10 @@ class EndpointRemoved(_Fact, frozen=True, tag="endpoint_removed"):
 
 
 class EndpointDisabled(_Fact, frozen=True, tag="endpoint_disabled"):
-    """Nothing is sent until the owner enables the endpoint again."""
+    """Nothing is sent until the owner, who may have to be a payee again, enables the endpoint."""
 
-    reason: Literal["gone", "failing"]
-    failing_since: datetime
+    reason: DisabledReason
+    failing_since: datetime | None
 
 
 class DeliveryQueued(_Fact, frozen=True, tag="delivery_queued"):

@@ -18,6 +18,7 @@ from services.revenue.settings import RevenueSettings
 from services.revenue.webhooks.decider import (
     Attempts,
     Change,
+    EndOwner,
     Register,
     Remove,
     Resend,
@@ -27,7 +28,13 @@ from services.revenue.webhooks.decider import (
     decide_webhook,
 )
 from services.revenue.webhooks.facts import SecretRotated
-from services.revenue.webhooks.publishing import webhook_stream
+from services.revenue.webhooks.publishing import WEBHOOK_STREAM, webhook_stream
+from services.revenue.webhooks.standing import (
+    ChangesStanding,
+    has_ended,
+    note_standing,
+    standing_key,
+)
 
 SENDER: Final = "webhook sender"
 """Who records how deliveries fare."""
@@ -65,13 +72,19 @@ class WebhookHandlers:
                 return webhook_stream(owner_id)
             case Envelope(data=data) if isinstance(data, Asked):
                 return webhook_stream(data.requested_by)
+            case Envelope(data=data) if isinstance(data, ChangesStanding):
+                return webhook_stream(data.user_id)
             case _:
                 return None
 
     def needs(self, message: Message) -> Needs:
-        """Return the owner's stream."""
+        """Return the owner's stream, and whether they may have webhooks."""
         stream = self.stream(message)
-        return Needs() if stream is None else Needs((stream,))
+        if stream is None:
+            return Needs()
+        if isinstance(message, RecordAttempts):
+            return Needs((stream,))
+        return Needs((stream,), (standing_key(stream.removeprefix(f"{WEBHOOK_STREAM}-")),))
 
     def handle(self, message: Message, work: Work) -> None:
         """Decide, or leave the message to others."""
@@ -81,6 +94,11 @@ class WebhookHandlers:
         if isinstance(message, RecordAttempts):
             facts = decide_webhook(message.attempts, work.state(stream), work.at(stream))
             work.append(stream, facts)
+        elif isinstance(message, Envelope) and isinstance(message.data, ChangesStanding):
+            lost = note_standing(message.data, work)
+            if lost is not None:
+                command = EndOwner(lost=lost)
+                work.append(stream, decide_webhook(command, work.state(stream), work.at(stream)))
         elif isinstance(message, Envelope):
             self._answer(message.data, stream, work)
 
@@ -88,6 +106,9 @@ class WebhookHandlers:
         at = work.at(stream)
         if asked.expires_at <= work.now:
             work.refuse("REQUEST_EXPIRED", "the request was not carried out in time")
+            return
+        if has_ended(asked.requested_by, work) and _wants_to_be_told(asked):
+            work.refuse("FORBIDDEN", "who is no partner or agent any more is told nothing")
             return
         try:
             facts = decide_webhook(self._command(asked), work.state(stream), at)
@@ -168,6 +189,12 @@ class WebhookHandlers:
         except SealingError:
             raise Refusal("WEBHOOKS_NOT_CONFIGURED", "the secret is not for revenue") from None
         return self._master.encrypt(secret)
+
+
+def _wants_to_be_told(asked: Asked) -> bool:
+    if isinstance(asked, gateway.WebhookChangeRequested):
+        return asked.enabled is True
+    return isinstance(asked, gateway.WebhookRegistrationRequested)
 
 
 def master_key(settings: RevenueSettings) -> DataKey | None:

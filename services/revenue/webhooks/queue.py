@@ -1,8 +1,8 @@
 """What waits to be sent, kept in the transaction of what it tells of.
 
 Each line is queued for every endpoint of its payee that wants it, enabled or not, so that nothing
-is missing once an endpoint is enabled again. It stays until the endpoint is removed: it may be
-sent again at any time.
+is missing once an endpoint is enabled again. It stays for 90 days, in which it may be sent again
+at any time (`retention.py`), or until the endpoint is removed.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,55 @@
+"""Forgets what was queued long ago: how long deliveries can be sent again is bounded.
+
+What an endpoint that is enabled still waits for is kept. What a disabled one waits for is not:
+once it is enabled, `previous_sequence` tells its owner what it lacks, and the lines themselves are
+in statements for good.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from contracts.webhook_rules import KEPT_FOR
+from runtime.process import Running
+from runtime.processor import OUTAGES
+
+EVERY_SECONDS: Final = 600.0
+TURN_SECONDS: Final = 30.0
+ROWS_MAX: Final = 2_000
+"""Rows that one statement removes, so that nobody waits long for a lock."""
+
+_FORGET: Final = """
+    delete from webhook_deliveries where delivery_id in (
+        select d.delivery_id
+        from webhook_deliveries as d join webhook_endpoints as e using (webhook_id)
+        where d.queued_at < $1 and (d.due_at is null or not e.enabled)
+        order by d.queued_at limit $2 for update of d skip locked)"""
+
+
+async def forget_by_schedule(running: Running) -> None:
+    """Forget every ten minutes what is too old, until cancelled."""
+    beat = running.liveness.beat("webhook retention")
+    passed = EVERY_SECONDS
+    while True:
+        beat()
+        if passed >= EVERY_SECONDS:
+            passed = 0.0
+            try:
+                await forget_old_deliveries(running)
+            except (*OUTAGES, TimeoutError) as error:
+                structlog.get_logger().warning("webhook.retention_postponed", error=repr(error))
+        await asyncio.sleep(TURN_SECONDS)
+        passed += TURN_SECONDS
+
+
+async def forget_old_deliveries(running: Running) -> int:
+    """Forget all that is too old by now, in small steps; return how many rows that were."""
+    forgotten = 0
+    while True:
+        before = running.clock.now() - KEPT_FOR
+        status = await running.pool.execute(_FORGET, before, ROWS_MAX)
+        count = int(status.rpartition(" ")[2])
+        forgotten += count
+        if count < ROWS_MAX:
+            return forgotten
