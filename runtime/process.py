@@ -280,6 +280,9 @@ async def _drain(
         async with asyncio.timeout(running.settings.drain_seconds):
             for task in (stop, *tasks):
                 task.cancel()
+            if running.service.own_http:
+                # Calls in hand wait for what comes from the bus.
+                await asyncio.wait({stop, *tasks})
             await asyncio.gather(_cancel_until_ended(bus), asyncio.wait({stop, *tasks}))
             if running.bus.connected:
                 while await running.relay.relay_once():

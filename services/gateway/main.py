@@ -93,6 +93,7 @@ async def serve_api(running: Running, wakes: Wakes) -> None:
             host=running.settings.http_host,
             port=running.settings.http_port,
             stopping=running.stopping,
+            linger_seconds=gateway.settings.linger_seconds,
         )
     finally:
         for task in (feed, stop):

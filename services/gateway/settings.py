@@ -8,6 +8,9 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from runtime.settings import RuntimeSettings
 
+LINGER_SECONDS_MAX = 4.0
+"""With the time that calls in hand have, it is within the bound of a stop's default."""
+
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -27,6 +30,14 @@ class GatewaySettings(RuntimeSettings):
     revenue_sealing_public_key: Annotated[
         str | None, Field(description="revenue's X25519 public JWK: seals webhooks' secrets for it")
     ] = None
+    linger_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=LINGER_SECONDS_MAX,
+            description="how long a gateway that stops still takes calls, and sends callers away",
+        ),
+    ] = 0.5
     session_hours: Annotated[
         int, Field(ge=1, le=24 * 90, description="how long a sign-in lasts")
     ] = 24 * 7

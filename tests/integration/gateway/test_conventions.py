@@ -365,7 +365,13 @@ async def test_a_port_that_is_taken_is_said_at_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError) as refused:
-            await serve(nothing, host="127.0.0.1", port=port, stopping=asyncio.Event())
+            await serve(
+                nothing,
+                host="127.0.0.1",
+                port=port,
+                stopping=asyncio.Event(),
+                linger_seconds=0,
+            )
 
     assert str(refused.value).startswith(f"cannot listen on 127.0.0.1:{port}: Address already")
     assert "\n" not in str(refused.value)
