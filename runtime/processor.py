@@ -44,6 +44,7 @@ OUTAGES: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
 )
 """What says nothing of the message: the database is away, and the batch waits for it."""
 

@@ -6,6 +6,7 @@ kept erases everything that it encrypts, copies on the bus included.
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,13 +30,18 @@ class SealingError(Exception):
 
 @dataclass(frozen=True, repr=False)
 class DataKey:
-    """A 256-bit key for the values of one subject."""
+    """A 256-bit key for the values of one subject.
+
+    `also` are keys that only open: what was encrypted before a rotation, or by a replica that is
+    ahead in one.
+    """
 
     raw: bytes
+    also: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a key of another length."""
-        if len(self.raw) != _KEY_BYTES:
+        if any(len(each) != _KEY_BYTES for each in (self.raw, *self.also)):
             raise SealingError(f"a data key has {_KEY_BYTES} bytes")
 
     @classmethod
@@ -45,11 +51,22 @@ class DataKey:
 
     @classmethod
     def from_text(cls, text: str) -> "DataKey":
-        """Return the key that base64url text holds, as settings give it."""
+        """Return the key that base64url text holds, as settings give it.
+
+        Of several, with commas, the first encrypts and all of them open.
+        """
         try:
-            return cls(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            first, *others = (
+                base64.urlsafe_b64decode(each + "=" * (-len(each) % 4)) for each in text.split(",")
+            )
         except ValueError as error:
             raise SealingError("a key is not base64url") from error
+        return cls(first, tuple(others))
+
+    @property
+    def last(self) -> bytes:
+        """The last of the keys: what is derived from it stays the same while others are added."""
+        return (self.raw, *self.also)[-1]
 
     def encrypt(self, value: bytes) -> str:
         """Return the value as a compact JWE; `SealingError` where it is too large to be opened."""
@@ -59,7 +76,7 @@ class DataKey:
 
     def decrypt(self, ciphertext: str) -> bytes:
         """Return the value; `SealingError` where this key does not open it."""
-        return _open(ciphertext, OctKey.import_key(self.raw))
+        return _open_by_any(ciphertext, [OctKey.import_key(k) for k in (self.raw, *self.also)])
 
     def encrypt_json(self, value: Any) -> str:
         """Return a JSON value, encrypted."""
@@ -95,14 +112,29 @@ def seal(value: bytes, public_jwk: str) -> str:
 
 
 def open_sealed(sealed: str, private_jwk: str) -> bytes:
-    """Return the value that was sealed for us; `SealingError` where it was not."""
-    return _open(sealed, OKPKey.import_key(json.loads(private_jwk)))
+    """Return the value that was sealed for us; `SealingError` where it was not.
+
+    Of a JWK set, the key that it was sealed for opens it.
+    """
+    value = json.loads(private_jwk)
+    keys = value.get("keys", [value])
+    return _open_by_any(sealed, [OKPKey.import_key(key) for key in keys])
 
 
 def generate_sealing_key() -> tuple[str, str]:
     """Return a new X25519 key pair as JWK texts: (private, public)."""
     key = OKPKey.generate_key("X25519", auto_kid=True)
     return json.dumps(key.as_dict(private=True)), json.dumps(key.as_dict(private=False))
+
+
+def _open_by_any(ciphertext: str, keys: Sequence[OctKey | OKPKey]) -> bytes:
+    *others, last = keys
+    for key in others:
+        try:
+            return _open(ciphertext, key)
+        except SealingError:
+            continue
+    return _open(ciphertext, last)
 
 
 def _open(ciphertext: str, key: OctKey | OKPKey) -> bytes:

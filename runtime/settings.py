@@ -48,7 +48,9 @@ class RuntimeSettings(BaseSettings):
     ] = None
     master_key: Annotated[
         SecretStr | None,
-        Field(description="32 bytes, base64url: wraps data keys at rest"),
+        Field(
+            description="32 bytes, base64url: wraps data keys at rest; more with commas only open"
+        ),
     ] = None
     drain_seconds: Annotated[
         float, Field(gt=0, le=7_200, description="how long a stop may take")

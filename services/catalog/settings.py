@@ -18,7 +18,7 @@ class CatalogSettings(RuntimeSettings):
     ]
     sealing_key: Annotated[
         SecretStr | None,
-        Field(description="own X25519 private key as JWK: opens repositories' tokens"),
+        Field(description="own X25519 private JWK, or a set: opens repositories' tokens"),
     ] = None
     work_dir: Annotated[
         Path, Field(description="a folder of this process's own, for repositories being read")

@@ -24,7 +24,8 @@ class DeployerSettings(RuntimeSettings):
         str, Field(description="where modules' sources are kept: file:///…, gs://… or s3://…")
     ]
     sealing_key: Annotated[
-        SecretStr, Field(description="own X25519 private key as JWK: opens deployments' data keys")
+        SecretStr,
+        Field(description="own X25519 private JWK, or a set: opens deployments' data keys"),
     ]
     work_dir: Annotated[Path, Field(description="a folder of this process's own, for builds")] = (
         Path(tempfile.gettempdir()) / "tollgate-deployer"

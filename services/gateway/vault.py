@@ -15,8 +15,8 @@ class Vault:
         self._master = master
 
     def derived(self, purpose: str) -> bytes:
-        """Return 32 bytes that are this purpose's own."""
-        return hmac.digest(self._master.raw, b"tollgate " + purpose.encode(), hashlib.sha256)
+        """Return 32 bytes that are this purpose's own; they outlive a rotation: see `last`."""
+        return hmac.digest(self._master.last, b"tollgate " + purpose.encode(), hashlib.sha256)
 
     def keyed_hash(self, purpose: str, *parts: str) -> bytes:
         """Return a hash that nobody without the master key can try values against."""

@@ -12,7 +12,7 @@ class RevenueSettings(SegmentSettings):
 
     sealing_key: Annotated[
         SecretStr | None,
-        Field(description="own X25519 private key as JWK: opens webhooks' signing secrets"),
+        Field(description="own X25519 private JWK, or a set: opens webhooks' signing secrets"),
     ] = None
 
 

@@ -1,5 +1,9 @@
 """Encrypted values: only who should opens them, and a destroyed key erases them."""
 
+import base64
+import json
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +93,35 @@ def test_a_key_never_shows_itself() -> None:
     key = DataKey(b"k" * 32)
     assert "kkk" not in repr(key)
     assert "kkk" not in str(key)
+
+
+def texts(count: int) -> list[str]:
+    """Return keys as settings give them."""
+    return [
+        base64.urlsafe_b64encode(DataKey.generate().raw).decode().rstrip("=") for _ in range(count)
+    ]
+
+
+def test_a_master_key_is_rotated_while_replicas_know_more_or_less_of_it() -> None:
+    old, new = texts(2)
+    steps = [old, f"{old},{new},{old}", f"{new},{old}"]
+    for before, after in pairwise(DataKey.from_text(step) for step in steps):
+        for writes, reads in ((before, after), (after, before)):
+            assert reads.decrypt(writes.encrypt(b"kept")) == b"kept"
+        assert before.last == after.last
+
+
+def test_a_master_key_that_was_taken_away_opens_nothing_any_more() -> None:
+    old, new = texts(2)
+    kept = DataKey.from_text(f"{old},{new}").encrypt(b"kept")
+    with pytest.raises(SealingError):
+        DataKey.from_text(new).decrypt(kept)
+
+
+def test_a_sealing_key_is_rotated_with_both_private_halves_known_for_a_while() -> None:
+    (old_private, old_public), (private, public) = generate_sealing_key(), generate_sealing_key()
+    both = json.dumps({"keys": [json.loads(private), json.loads(old_private)]})
+    assert open_sealed(seal(b"kept", old_public), both) == b"kept"
+    assert open_sealed(seal(b"kept", public), both) == b"kept"
+    with pytest.raises(SealingError):
+        open_sealed(seal(b"kept", old_public), private)
