@@ -24,6 +24,7 @@ NOTICE_LASTS: Final = timedelta(minutes=1)
 FIELDS_MAX: Final = 2_000
 FORM: Final = "application/x-www-form-urlencoded"
 SEE_OTHER: Final = 303
+_SERVER_ERROR: Final = 500
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -54,6 +55,16 @@ class Form:
     lists: Mapping[str, list[str]] = field(default_factory=dict)
     problem: ApiProblem | None = None
     key: str = field(default_factory=new_id)
+
+    @property
+    def next_key(self) -> str:
+        """The key to send the form with: a new one after a refusal, whose answer is kept.
+
+        Where it is not known whether anything happened, the key stays.
+        """
+        if self.problem is None or self.problem.code == "IDEMPOTENCY_IN_PROGRESS":
+            return self.key
+        return new_id() if self.problem.status < _SERVER_ERROR else self.key
 
     def value(self, name: str, default: Any = "") -> str:
         """Return a field's text: what was sent, else what it begins with."""
