@@ -17,7 +17,9 @@ from services.gateway.web import (
     publish,
     revenue,
     signing_in,
+    statements,
     users,
+    webhooks,
 )
 from services.gateway.web.pages import Pages
 
@@ -31,6 +33,8 @@ PARTS: Final[tuple[Pages, ...]] = (
     publish.pages,
     platform_settings.pages,
     revenue.pages,
+    statements.pages,
+    webhooks.pages,
 )
 
 
