@@ -43,8 +43,8 @@ COPY devkit devkit
 COPY tollgate tollgate
 COPY --from=scripts /opt/scripts/node_modules/htmx.org/dist/htmx.min.js \
     services/gateway/web/node_modules/htmx.org/dist/htmx.min.js
-COPY --from=scripts /opt/scripts/node_modules/echarts/dist/echarts.simple.min.js \
-    services/gateway/web/node_modules/echarts/dist/echarts.simple.min.js
+COPY --from=scripts /opt/scripts/node_modules/echarts/dist/echarts.common.min.js \
+    services/gateway/web/node_modules/echarts/dist/echarts.common.min.js
 # Compiled here, because nobody can write there; the file's own time must not decide what is stale.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 

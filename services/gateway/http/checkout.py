@@ -27,8 +27,8 @@ router = resource("Credits")
 
 WORTH_DOING_FOR: Final = timedelta(minutes=5)
 FIRST_CHECK: Final = timedelta(seconds=2)
-BACK: Final = "/api/credits/checkout/{checkout_id}"
-"""Where the browser comes back to from Stripe, paid or not: it says how the purchase stands."""
+BACK: Final = "/credits/checkout/{checkout_id}"
+"""The page that the browser comes back to from Stripe, paid or not: it says how things stand."""
 
 
 class NewCheckout(Input):

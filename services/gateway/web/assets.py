@@ -17,7 +17,7 @@ from runtime.process import StartError
 HERE: Final = Path(__file__).parent
 INSTALLED: Final = {
     "htmx.js": HERE / "node_modules/htmx.org/dist/htmx.min.js",
-    "echarts.js": HERE / "node_modules/echarts/dist/echarts.simple.min.js",
+    "echarts.js": HERE / "node_modules/echarts/dist/echarts.common.min.js",
 }
 """What npm installs, as `package-lock.json` pins it."""
 

@@ -9,31 +9,37 @@ from starlette.routing import Route
 
 from services.gateway.web import (
     assets,
+    buying,
     deployment,
     deployments,
     module_list,
     platform_settings,
     profile,
+    projects,
     publish,
     revenue,
     signing_in,
     statements,
     users,
+    wallet,
     webhooks,
 )
 from services.gateway.web.pages import Pages
 
 PARTS: Final[tuple[Pages, ...]] = (
     signing_in.pages,
+    buying.pages,
     deployment.pages,
     deployments.pages,
     module_list.pages,
-    profile.pages,
-    users.pages,
-    publish.pages,
     platform_settings.pages,
+    profile.pages,
+    projects.pages,
+    publish.pages,
     revenue.pages,
     statements.pages,
+    users.pages,
+    wallet.pages,
     webhooks.pages,
 )
 

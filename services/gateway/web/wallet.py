@@ -1,0 +1,75 @@
+"""Credits: what somebody has, which of them expire, and where they came from and went."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any, Final, get_args
+
+from starlette.responses import Response
+
+from services.gateway.gateway import Gateway
+from services.gateway.http.credits import HistoryType
+from services.gateway.web.buying import buying_form
+from services.gateway.web.downloads import Download
+from services.gateway.web.pages import Pages
+from services.gateway.web.rendering import with_query
+from services.gateway.web.shortage import shortage
+from services.gateway.web.visit import Form, Visit
+
+pages: Final = Pages()
+
+LINES: Final = 50
+LOTS: Final = 100
+SOON: Final = timedelta(days=14)
+"""How long before lots expire their owner is warned."""
+
+FILTERS: Final = ("type", "from", "to")
+
+
+@pages.get("/credits")
+async def wallet(visit: Visit) -> Response:
+    """Show the balance, the lots, the history, and what credits cost."""
+    filters = {name: visit.query.get(name, "") for name in FILTERS}
+    lots, history, short = await asyncio.gather(
+        visit.api.get("/api/credits/lots", limit=LOTS, cursor=visit.query.get("lots_cursor")),
+        visit.api.get(
+            "/api/credits/history", limit=LINES, cursor=visit.query.get("cursor"), **filters
+        ),
+        shortage(visit),
+    )
+    gateway: Gateway = visit.request.app.state.gateway
+    return visit.show(
+        "credits.html",
+        lots=lots,
+        history=history,
+        short=short,
+        soon=expiring(lots["items"], gateway.now),
+        filters=filters,
+        filtered=any(filters.values()),
+        types=get_args(HistoryType),
+        address=with_query("/credits", **filters),
+        file=with_query("/credits/history.csv", **filters),
+        **buying_form(visit, Form({"buy": visit.query.get("buy", "")})),
+    )
+
+
+@pages.get("/credits/history.csv")
+async def history_file(visit: Visit) -> Response:
+    """Give the history as a file, by the page's filters."""
+    return Download(
+        visit,
+        "/api/credits/history",
+        **{name: visit.query.get(name, "") for name in FILTERS},
+    )
+
+
+def expiring(lots: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Return the lots of which something is left that will be gone soon, what goes first first."""
+    near = [
+        each
+        for each in lots
+        if each["status"] == "ACTIVE"
+        and each["remaining"] > 0
+        and each["expires_at"] is not None
+        and datetime.fromisoformat(each["expires_at"]) - now <= SOON
+    ]
+    return sorted(near, key=lambda each: str(each["expires_at"]))
