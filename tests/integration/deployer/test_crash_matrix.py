@@ -38,16 +38,24 @@ resource "terraform_data" "gated" {{
 variable "word" {{ type = string }}
 """
 WORD = Variable(name="word", type="string", description="", required=True)
-SAID = {"initialising": "terraform init", "planning": "terraform apply", "applying": "): waits"}
-"""What a build's log says when it has come so far; to destroy plans as well."""
+SAID = {"initialising": "terraform init", "planning": "terraform {}", "applying": "): waits"}
+"""What a build's log says when it has come so far; to apply and to destroy is to plan first."""
 ENDS = ("succeeded", "failed", "destroyed")
 
+EACH_MOMENT = ("initialising", "planning", "applying", "handing over")
 CASES = [
-    *((moment, victim, "create") for moment in ("beginning", *SAID, "handing over")
-      for victim in ("deployer", "terraform", "both")),
-    *((moment, victim, action) for action in ("update", "destroy")
-      for moment in ("applying", "handing over") for victim in ("deployer", "terraform", "both")),
+    *(("both", moment, action) for action in ("create", "update", "destroy")
+      for moment in EACH_MOMENT),
+    *(("terraform", moment, "create") for moment in EACH_MOMENT),
+    *(("terraform", moment, "update") for moment in EACH_MOMENT[1:]),
+    *(("terraform", moment, "destroy") for moment in EACH_MOMENT if moment != "planning"),
+    ("both", "beginning", "create"),
+    ("deployer", "beginning", "create"),
+    ("deployer", "applying", "create"),
+    ("deployer", "initialising", "update"),
+    ("deployer", "planning", "destroy"),
 ]  # fmt: skip
+"""All that dies at each moment of each kind of build; of one that dies alone, each pair."""
 
 
 @pytest.fixture(autouse=True)
@@ -88,23 +96,19 @@ class Crash:
     def goes_on(self) -> None:
         (self.signs / "go").touch()
 
-    async def until(self, moment: str, build: str) -> None:
+    async def until(self, moment: str, action: str) -> None:
         """Return when the build has come so far."""
         if moment == "beginning":
             await self.deployer.until_fact(self.deployment_id, "build_started")
             return
         said = SAID["applying" if moment == "handing over" else moment]
+        said = said.format("destroy" if action == "destroy" else "apply")
+        number = 1 if action == "create" else 2
 
         async def printed() -> bool:
-            return said in await self.log_of(build)
+            return said in await self.deployer.log(self.deployment_id, number)
 
-        await self.deployer.until(f"{build} says {said!r}", printed)
-
-    async def log_of(self, build: str) -> str:
-        rows = await self.deployer.pool.fetch(
-            "select text from log_chunks where build_id = $1 order by chunk_offset", build
-        )
-        return "".join(row["text"] for row in rows)
+        await self.deployer.until(f"{action} says {said!r}", printed)
 
     async def strikes(
         self, moment: str, victim: str, action: str, process: subprocess.Popen[bytes]
@@ -153,16 +157,16 @@ class Crash:
         ]
 
 
-@pytest.mark.parametrize(("moment", "victim", "action"), CASES)
+@pytest.mark.parametrize(("victim", "moment", "action"), CASES)
 async def test_the_build_ends_once_tells_what_is_there_and_the_next_one_works(
-    deployer_process: DeployerProcess, tmp_path: Path, moment: str, victim: str, action: str
+    deployer_process: DeployerProcess, tmp_path: Path, victim: str, moment: str, action: str
 ) -> None:
     deployer = deployer_process
     crash = Crash(deployer, tmp_path / SIGNS)
     async with deployer.process() as process:
         await crash.begins(action)
         build = f"build-{crash.deployment_id}-{1 if action == 'create' else 2}"
-        await crash.until(moment, build)
+        await crash.until(moment, action)
         killed = await crash.strikes(moment, victim, action, process)
         crash.goes_on()
         survived = process.poll() is None
