@@ -32,6 +32,8 @@ UNSAVED_STATE_FILE: Final = "errored.tfstate"
 STATE_BYTES_MAX: Final = 64 * 1024**2
 PLANNED_MAX: Final = 1_000_000
 _ERRORS_TEXT_LINES_MAX: Final = 20
+_FRAME: Final = "│╷╵ "
+_BEGIN_ERRORS: Final = ("Error: ", "fatal error: ", "panic: ")
 _PLACE: Final = re.compile(r"on (\S+) line (\d+)")
 _SOURCE: Final = re.compile(r"\d+: ")
 _TELLS_PROGRESS: Final = ('"type":"change_summary"', '"type":"apply_complete"')
@@ -294,6 +296,11 @@ def progress_in(line: str) -> tuple[int | None, int]:
             return None, 0
 
 
+def begins_error(line: str) -> bool:
+    """Return whether a line of plain output begins an error, Terraform's own or one of Go's."""
+    return line.lstrip(_FRAME).startswith(_BEGIN_ERRORS)
+
+
 def errors_in_text(lines: Iterable[str]) -> list[Told]:
     """Return the errors that plain output tells, those first that tell something.
 
@@ -301,8 +308,8 @@ def errors_in_text(lines: Iterable[str]) -> list[Told]:
     """
     found: list[list[str]] = []
     for line in lines:
-        plain = line.lstrip("│╷╵ ").rstrip()
-        if plain.startswith("Error: "):
+        plain = line.lstrip(_FRAME).rstrip()
+        if begins_error(plain):
             found.append([plain.removeprefix("Error: ")])
         elif found and len(found[-1]) < _ERRORS_TEXT_LINES_MAX:
             found[-1].append(plain)

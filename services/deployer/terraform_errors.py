@@ -15,6 +15,7 @@ from typing import Any, Final
 
 ERRORS_MAX: Final = 100
 """Of more errors than these only the number is told."""
+DISK_IS_FULL: Final = "The disk that builds run on is full."
 NAME_LENGTH_MAX: Final = 200
 PUBLIC_REGISTRIES: Final = ("registry.terraform.io", "registry.opentofu.org")
 _INVALID_VARIABLE: Final = {
@@ -39,6 +40,7 @@ _STATE: Final = re.compile(
 )
 _DISK: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _MEMORY: Final = re.compile(r"cannot allocate memory|out of memory", re.IGNORECASE)
+_ENDED: Final = re.compile(r".*'.*': (exit status \d+|signal: [A-Za-z ]+)", re.DOTALL)
 _PROVIDERS: Final = re.compile(
     r"query available provider packages|install provider|registry\.\S+ does not have a provider|"
     r"provider registry|registry service is unreachable|accessing remote module registry",
@@ -126,12 +128,9 @@ def _explain(step: str, error: Told) -> Explained:
     if error.summary in _INVALID_VARIABLE and error.variable:
         return Explained("VARIABLE_INVALID", _of_a_variable(error), platform_fault=False)
     if error.summary.endswith("provisioner error"):
-        what = f"A command of the module's own failed{_in(error.address)}.\n{said}"
-        return Explained("PROVISIONER_FAILED", what, platform_fault=False)
+        return _of_a_command(error, said)
     if _is_terraforms_own(error) and _DISK.search(text):
-        return Explained(
-            "DISK_FULL", f"The disk that builds run on is full.\n{said}", platform_fault=True
-        )
+        return Explained("DISK_FULL", f"{DISK_IS_FULL}\n{said}", platform_fault=True)
     if _MEMORY.search(text):
         what = f"The build needed more memory than a build may use.\n{said}"
         return Explained("MEMORY_EXCEEDED", what, platform_fault=False)
@@ -156,6 +155,25 @@ def _of_a_variable(error: Told) -> str:
         return f"The variable {error.variable!r} needs a value, and has none."
     why = _UNSUITABLE.sub("", _CHECKED_BY.sub("", error.detail)).strip()
     return f"The variable {error.variable!r} has a value that the module does not take: {why}"
+
+
+def _of_a_command(error: Told, said: str) -> Explained:
+    """Return how a command of the module's own ended; a shell tells a signal as 128 and more."""
+    what = f"A command of the module's own failed{_in(error.address)}.\n"
+    found = _ENDED.search(error.detail)
+    ended = found.group(1) if found else ""
+    if ended in {"signal: file size limit exceeded", "exit status 153"}:
+        what += "It wrote a file that is larger than a build's may be.\n"
+        return Explained("LIMIT_EXCEEDED", f"{what}{said}", platform_fault=False)
+    if ended in {"signal: CPU time limit exceeded", "exit status 152"}:
+        what += "It used more time of a processor than a build may.\n"
+        return Explained("LIMIT_EXCEEDED", f"{what}{said}", platform_fault=False)
+    if ended in {"signal: killed", "exit status 137"}:
+        what += (
+            "It was killed: by the module itself, or by the kernel, which ends what takes more "
+            "memory than there is.\n"
+        )
+    return Explained("PROVISIONER_FAILED", f"{what}{said}", platform_fault=False)
 
 
 def _of_a_provider(error: Told, said: str) -> Explained:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from services.deployer.runner.usage import NO_ROOM_LEFT
+
 LINE_LENGTH_MAX: Final = 16_384
 SECRET_LENGTH_MIN: Final = 4
 PIECES_LENGTH_MAX: Final = 65_536
@@ -24,6 +26,8 @@ BASE64_WIDTHS: Final = (64, 76)
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 CUT: Final = " … [line cut]"
 FULL: Final = "… [the log is full; the rest is not kept]\n"
+WAITING_BYTES_MAX: Final = 1024**2
+NO_DISK: Final = "… [the disk was full; some lines are missing here]\n"
 HIDDEN: Final = "(sensitive value)"
 _ANSI: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _CONTINUATION: Final = 0b1000_0000
@@ -152,13 +156,15 @@ class Pieces:
 
 
 class LogFile:
-    """The log on disk, up to `bytes_max`."""
+    """The log on disk, up to `bytes_max`; while the disk is full, some of it waits in memory."""
 
     def __init__(self, path: Path, redactor: Redactor, bytes_max: int) -> None:
         path.touch(mode=0o600)
         self._file = path.open("r+b", buffering=0)
         self._redactor = redactor
         self._written = 0
+        self._waiting = bytearray()
+        self._is_cut = False
         self._room = bytes_max - len(FULL.encode())
 
     def write(self, text: str) -> None:
@@ -166,17 +172,37 @@ class LogFile:
         if self._room <= 0:
             return
         data = f"{self._redactor.clean(text)}\n".encode()
+        self._flush()
+        if len(self._waiting) + len(data) > WAITING_BYTES_MAX:
+            if self._is_cut:
+                return
+            data = NO_DISK.encode()
+        self._is_cut = data == NO_DISK.encode()
         self._room -= len(data)
         if self._room <= 0:
             data = FULL.encode()
-        self._file.seek(self._written)
-        self._file.write(data)
-        self._written += len(data)
+        self._waiting += data
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write as much of what waits as the disk has room for."""
+        while self._waiting:
+            self._file.seek(self._written)
+            try:
+                written = self._file.write(self._waiting)
+            except OSError as error:
+                if error.errno not in NO_ROOM_LEFT:
+                    raise
+                return
+            self._written += written
+            del self._waiting[:written]
 
     def read(self, offset: int, bytes_max: int) -> bytes:
         """Return what was written from an offset on, without a character cut in half."""
         self._file.seek(offset)
-        data = self._file.read(bytes_max)
+        data = self._file.read(max(0, min(bytes_max, self._written - offset)))
+        begin = max(0, offset - self._written)
+        data += bytes(self._waiting[begin : begin + bytes_max - len(data)])
         return data if len(data) < bytes_max else data[: _whole(data)]
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import os
 import shutil
 import signal
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,11 +23,11 @@ from services.deployer.runner.job import Job, Order
 from services.deployer.runner.log_file import Pieces
 from services.deployer.runner.namespaces import STATE_PORT, WAY_OUT_PORT, Listeners, Room
 from services.deployer.runner.output_secrets import OutputSecrets
-from services.deployer.runner.program import Bounds, Program
+from services.deployer.runner.program import FILE_BYTES_MAX, HARD_FACTOR, Bounds, Program
 from services.deployer.runner.state_proxy import StateProxy, state_address
-from services.deployer.runner.usage import Limits
+from services.deployer.runner.usage import MIB, NO_ROOM_LEFT, Limits, is_full
 from services.deployer.runner.way_out import Reach, WayOut, own_addresses
-from services.deployer.terraform_errors import ERRORS_MAX, Told, explain
+from services.deployer.terraform_errors import DISK_IS_FULL, ERRORS_MAX, Told, explain
 
 OUTPUT_BYTES_MAX: Final = 1024**2
 PARKED_STATE_FILE: Final = "parked.tfstate"
@@ -82,7 +81,6 @@ class TerraformBuild:
         self._state = state
         self._say = say
         self._home = Path(order.folder) / "home"
-        self._errors: list[Told] = []
         self.progress: Progress = (0, None)
         self._program: Program | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -118,28 +116,15 @@ class TerraformBuild:
 
     async def init(self) -> None:
         """Prepare the module's folder."""
-        printed: deque[str] = deque(maxlen=LINES_KEPT_MAX)
-        status = await self._run("init", terraform.init_words(self._named()), printed)
-        if status != 0:
-            raise _failure("init", status, terraform.errors_in_text(printed))
+        await self._step("init", terraform.init_words(self._named()))
 
     async def apply(self) -> None:
         """Make the resources."""
-        printed: deque[str] = deque(maxlen=LINES_KEPT_MAX)
-        status = await self._run("apply", terraform.apply_words(self._named()), printed)
-        if status != 0:
-            # What goes wrong before it has begun is told as text, even where JSON was asked for.
-            told = self._errors or terraform.errors_in_text(printed)
-            raise _failure("apply", status, told)
+        await self._step("apply", terraform.apply_words(self._named()))
 
     async def destroy(self) -> None:
         """Destroy the resources."""
-        printed: deque[str] = deque(maxlen=LINES_KEPT_MAX)
-        status = await self._run("destroy", terraform.destroy_words(self._named()), printed)
-        if status != 0:
-            # What goes wrong before it has begun is told as text, even where JSON was asked for.
-            told = self._errors or terraform.errors_in_text(printed)
-            raise _failure("destroy", status, told)
+        await self._step("destroy", terraform.destroy_words(self._named()))
 
     async def outputs(self) -> dict[str, Any]:
         """Return the outputs that the state has; `Failed` where they are too large to be told.
@@ -171,22 +156,26 @@ class TerraformBuild:
             raise Failed("TERRAFORM_NOT_FOUND", terraform.NOT_FOUND, platform_fault=True)
         return program
 
-    async def _run(self, name: str, words: list[str], printed: deque[str]) -> int:
-        """Return the exit status of a command whose output is shown, its last plain lines kept."""
+    async def _step(self, name: str, words: list[str]) -> None:
+        """Run a command whose output is shown; `Failed` where its exit status says so."""
         self._say(f"Running {Path(words[0]).name} {name}")
+        told: list[Told] = []
+        plain: list[str] = []
 
         def take(line: str) -> None:
             text, error = terraform.readable(line)
-            if error is not None and len(self._errors) <= ERRORS_MAX:
-                self._errors.append(error)
+            if error is not None and len(told) <= ERRORS_MAX:
+                told.append(error)
             self._secrets.are_sensitive(terraform.sensitive_in(line))
             planned, done = terraform.progress_in(line)
             self.progress = (
                 self.progress[0] + done,
                 self.progress[1] if planned is None else planned,
             )
-            if text == line:
-                printed.append(text)
+            # What goes wrong before it has begun, or ends Terraform itself, is told as text.
+            is_of_error = text == line and (plain or terraform.begins_error(text))
+            if is_of_error and len(plain) < LINES_KEPT_MAX:
+                plain.append(text)
             piece = terraform.printed_by(line)
             for each in self._pieces.end() if piece is None else self._pieces.take(*piece):
                 self._say(each)
@@ -194,10 +183,28 @@ class TerraformBuild:
                 self._say(text)
 
         try:
-            return await self._execute(words, take)
+            status = await self._execute(words, take)
         finally:
             for each in self._pieces.end():
                 self._say(each)
+        if status != 0:
+            raise self._failure(name, status, [*told, *terraform.errors_in_text(plain)])
+
+    def _failure(self, step: str, status: int, errors: Sequence[Told]) -> Failed:
+        """Return why a step failed, with the limit that it concerns if one does."""
+        failed = _why(step, status, errors)
+        if failed.code != "VARIABLE_INVALID" and is_full(self._home):
+            return Failed("DISK_FULL", f"{DISK_IS_FULL}\n{failed.message}", platform_fault=True)
+        most = self._order.confinement.memory_bytes_max
+        if failed.code == "MEMORY_EXCEEDED" and most is not None:
+            limit = f"All processes of a build may use {most // MIB} MiB together, one of them "
+            limit += f"{HARD_FACTOR * most // MIB} MiB."
+        elif failed.code == "LIMIT_EXCEEDED":
+            limit = f"A file may have {FILE_BYTES_MAX // MIB} MiB, and a build take "
+            limit += f"{self._job.build_seconds_max:g} s."
+        else:
+            return failed
+        return Failed(failed.code, f"{failed.message}\n{limit}", failed.platform_fault)
 
     async def _execute(self, words: list[str], take: Callable[[str], None]) -> int:
         where = self._order.confinement
@@ -226,6 +233,8 @@ class TerraformBuild:
         try:
             status = await self._program.run(take)
         except OSError as error:
+            if error.errno in NO_ROOM_LEFT:
+                raise Failed("DISK_FULL", DISK_IS_FULL, platform_fault=True) from error
             what = f"{Path(words[0]).name} could not be started: {error}"
             raise Failed("TERRAFORM_NOT_STARTED", what, platform_fault=True) from error
         else:
@@ -266,7 +275,7 @@ class TerraformBuild:
             yield
 
 
-def _failure(step: str, status: int, errors: Sequence[Told]) -> Failed:
+def _why(step: str, status: int, errors: Sequence[Told]) -> Failed:
     """Return why a step failed, by what it told, or else by how it ended."""
     told = explain(step, errors)
     if told is not None:

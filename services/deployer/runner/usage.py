@@ -4,6 +4,7 @@ It is a measurement every `LOOK_SECONDS`, not a wall: between two of them a buil
 That each process has a hard bound of its own, and each file, keeps that within reason.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,10 @@ REST_FACTOR: Final = 10
 BLOCK_BYTES: Final = 512
 FILES_MAX: Final = 500_000
 MIB: Final = 1024**2
+FULL_BYTES: Final = MIB
+"""A disk with less left is full: whoever found no room has given up a little since."""
+NO_ROOM_LEFT: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk is full."""
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -91,6 +96,12 @@ def disk_usage(folders: Sequence[Path]) -> tuple[int, int]:
         if files > FILES_MAX:
             break
     return size, files
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the disk that a folder is on is full."""
+    left = os.statvfs(folder)
+    return left.f_bavail * left.f_frsize < FULL_BYTES
 
 
 def unlinked_bytes(first: int) -> int:

@@ -78,6 +78,18 @@ CASES = {
         "A command of the module's own failed in terraform_data.it.",
         ("exit status 7", "it went wrong"),
     ),
+    "a command that is killed": Case(
+        command("kill -9 $$"),
+        "PROVISIONER_FAILED",
+        "A command of the module's own failed in terraform_data.it.\nIt was killed: by the module",
+        ("signal: killed",),
+    ),
+    "a command that writes too large a file": Case(
+        command("truncate -s 3G big"),
+        "LIMIT_EXCEEDED",
+        "A command of the module's own failed in terraform_data.it.\nIt wrote a file that is",
+        ("A file may have 2048 MiB",),
+    ),
     "a command that prints what an error looks like": Case(
         command("echo Error: not one of ours; exit 3"),
         "PROVISIONER_FAILED",

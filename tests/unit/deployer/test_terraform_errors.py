@@ -39,6 +39,16 @@ REMOTE = "could not connect to registry.terraform.io: dial tcp: i/o timeout"
         ("apply", Told("local-exec provisioner error", "Output: no space left on device; cannot "
                        "allocate memory; Error acquiring the state lock", "", "terraform_data.x"),
          "PROVISIONER_FAILED", False),
+        ("apply", Told("local-exec provisioner error", "Error running command 'x 'y'': exit status "
+                       "153. Output: File size limit exceeded", "", "terraform_data.x"),
+         "LIMIT_EXCEEDED", False),
+        ("apply", Told("local-exec provisioner error", "Error running command 'x': signal: CPU "
+                       "time limit exceeded. Output: ", "", "terraform_data.x"),
+         "LIMIT_EXCEEDED", False),
+        ("apply", Told("local-exec provisioner error", "Error running command 'exit status 153': "
+                       "exit status 1. Output: ", "", "terraform_data.x"),
+         "PROVISIONER_FAILED", False),
+        ("init", Told("fatal error: runtime: out of memory"), "MEMORY_EXCEEDED", False),
         ("apply", Told("Module output value precondition failed", "no space left on device",
                        "main.tf, line 3"), "APPLY_FAILED", False),
         ("apply", Told("Module output value precondition failed", "acquiring the state lock",
