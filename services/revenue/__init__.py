@@ -10,7 +10,7 @@ payable, in `dispute-<dispute id>`; when a month is closed, in `month-<period>`,
 Publishes: `revenue_recognized`, `revenue_reversed`, `share_accrued`, `share_reversed`,
 `statement_closed`, `period_closed`, `webhook_…`.
 
-Consumes: the ledger's wallets and attested months, requests, and users, as who is no payee any more is
-told nothing. A settlement carries all that its revenue depends on, so nothing else is asked for, and
-every figure here can be recomputed from the ledger's messages alone.
+Consumes: the ledger's wallets and attested months, requests, and users, as who is no payee any more
+is told nothing. A settlement carries all that its revenue depends on, so nothing else is asked for,
+and every figure here can be recomputed from the ledger's messages alone.
 """
