@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
+import asyncpg
 import msgspec
 import structlog
 from nats.errors import Error as NatsError
@@ -14,10 +15,13 @@ from runtime.bus import CONSUMER_CHECK_SECONDS, Bus
 from runtime.bus_topology import Topology, consumers, drift
 from runtime.clock import Clock
 from runtime.inbox import Delivery, undecodable
+from runtime.parked import retry_readable
 from runtime.processor import OUTAGE_RETRY_SECONDS, OUTAGES, Processor
 from runtime.store import Changes, Store, Waiting
 
 Decode = Callable[[str, bytes], Envelope[Any]]
+
+READABLE_CHECK_SECONDS: Final = 30.0
 
 
 class BusMessage(Protocol):
@@ -91,6 +95,27 @@ class Consumption:
             attempts=waiting.attempts,
             was_waiting=True,
         )
+
+    def readable(self, subject: str, body: bytes) -> bool:
+        """Whether this release knows the message."""
+        try:
+            self._decode(self._type_of_subject(subject), body)
+        except ValueError:
+            return False
+        return True
+
+    async def retry_readable(self, pool: asyncpg.Pool) -> None:
+        """Look, at once and now and then, whether this release reads what was parked unread."""
+        while True:
+            try:
+                async with pool.acquire() as connection:
+                    count = await retry_readable(connection, self.readable)
+            except OUTAGES as error:
+                structlog.get_logger().warning("database.away", error=repr(error))
+            else:
+                if count:
+                    structlog.get_logger().info("message.readable_again", count=count)
+            await asyncio.sleep(READABLE_CHECK_SECONDS)
 
     async def watch_consumers(self, bus: Bus, streams: list[str], missing: list[str]) -> None:
         """Keep `missing` true: consumers that the server has lost are told by readiness."""

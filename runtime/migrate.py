@@ -3,6 +3,9 @@
 Plain SQL files, numbered without a gap, applied in order by the owner role, each in a transaction
 of its own together with its checksum; a file that changes after it was applied is refused. Two
 runs at once wait for each other.
+
+A file whose first line is `-- expands` only adds what an older release can live beside, so the
+release before runs on its schema too; see docs/adr. Any other one is refused by older releases.
 """
 
 import re
@@ -17,6 +20,7 @@ from runtime.connection import Connection
 
 _NAME: Final = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _LOCK: Final = 7_265_001
+EXPANDS: Final = "-- expands"
 
 
 class MigrationError(Exception):
@@ -36,6 +40,11 @@ class Migration:
     def checksum(self) -> str:
         """The SHA-256 of the text."""
         return sha256(self.sql.encode()).hexdigest()
+
+    @property
+    def expands(self) -> bool:
+        """Whether a release that does not know it may run on its schema."""
+        return self.sql.partition("\n")[0].strip() == EXPANDS
 
     @property
     def label(self) -> str:
@@ -112,30 +121,46 @@ async def check_schema(
     return None
 
 
+@dataclass(frozen=True)
+class _Applied:
+    """What the database says of a migration: its checksum, and whether it only expands."""
+
+    checksum: str
+    expands: bool
+
+
 async def _applied(
     connection: Connection, *, create: bool, service: str | None = None
-) -> dict[tuple[str, int], str]:
+) -> dict[tuple[str, int], _Applied]:
     if create and service is not None:
         await connection.execute(
             f"""create table if not exists schema_migrations (
                    owner text, number int, name text not null, checksum text not null,
-                   applied_at timestamptz not null default now(), primary key (owner, number));
+                   applied_at timestamptz not null default now(),
+                   expands boolean not null default false, primary key (owner, number));
+               alter table schema_migrations
+                   add column if not exists expands boolean not null default false;
                grant select on schema_migrations to {service_role(service)}"""
         )
     if await connection.fetchval("select to_regclass('public.schema_migrations')") is None:
         return {}
-    rows = await connection.fetch("select owner, number, checksum from schema_migrations")
-    return {(row["owner"], row["number"]): row["checksum"] for row in rows}
+    rows = await connection.fetch("select owner, number, checksum, expands from schema_migrations")
+    return {
+        (row["owner"], row["number"]): _Applied(row["checksum"], row["expands"]) for row in rows
+    }
 
 
-def _missing(known: list[Migration], applied: dict[tuple[str, int], str]) -> list[Migration]:
+def _missing(known: list[Migration], applied: dict[tuple[str, int], _Applied]) -> list[Migration]:
     by_key = {(migration.owner, migration.number): migration for migration in known}
-    for key, checksum in applied.items():
+    for key, found in applied.items():
         if key not in by_key:
+            if found.expands:
+                continue
             raise MigrationError(
-                f"the database is of a newer release: it has {key[0]}/{key[1]:04d}"
+                f"the database is of a newer release: it has {key[0]}/{key[1]:04d},"
+                " which this one cannot run on"
             )
-        if by_key[key].checksum != checksum:
+        if by_key[key].checksum != found.checksum:
             raise MigrationError(f"{by_key[key].label} was changed after it was applied")
     return [migration for key, migration in by_key.items() if key not in applied]
 
@@ -145,11 +170,13 @@ async def _apply(connection: Connection, migration: Migration, service: str) -> 
     async with connection.transaction():
         await connection.execute(sql)
         await connection.execute(
-            "insert into schema_migrations (owner, number, name, checksum) values ($1, $2, $3, $4)",
+            """insert into schema_migrations (owner, number, name, checksum, expands)
+               values ($1, $2, $3, $4, $5)""",
             migration.owner,
             migration.number,
             migration.name,
             migration.checksum,
+            migration.expands,
         )
 
 

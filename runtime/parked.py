@@ -1,9 +1,13 @@
 """Messages set aside: to be looked at, put back, or, deliberately, given up."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from runtime.connection import Connection
+
+PAGE_MAX: Final = 500
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,29 @@ async def retry_parked(connection: Connection, message_id: str) -> bool:
         message_id,
     )
     return done is not None
+
+
+async def retry_readable(connection: Connection, readable: Callable[[str, bytes], bool]) -> int:
+    """Have what nobody could read tried again, where this release can; return how many.
+
+    So what a newer release sent while this service was of an older one is handled as soon as the
+    service is of the newer one again, and nobody needs to come.
+    """
+    again, last = 0, ""
+    while True:
+        rows = await connection.fetch(
+            """select id, subject, body from inbox_waiting
+               where reason = 'undecodable' and parked_at is not null and id > $1
+               order by id limit $2""",
+            last,
+            PAGE_MAX,
+        )
+        for row in rows:
+            if readable(row["subject"], row["body"]):
+                again += await retry_parked(connection, row["id"])
+        if len(rows) < PAGE_MAX:
+            return again
+        last = rows[-1]["id"]
 
 
 async def discard_parked(connection: Connection, message_id: str) -> bool:

@@ -328,6 +328,7 @@ async def _live_on_bus(running: Running) -> None:
         group.create_task(
             relay_as_leader(running.relay, running.settings.postgres_dsn.get_secret_value())
         )
+        group.create_task(consumption.retry_readable(running.pool))
         group.create_task(consumption.watch_consumers(running.bus, list(sources), missing))
         for stream in sources:
             group.create_task(

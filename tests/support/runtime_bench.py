@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from contracts.envelope import Envelope
 from runtime.clock import ManualClock
-from runtime.consumption import BusMessage, Consumption
+from runtime.consumption import BusMessage, Consumption, Decode
 from runtime.ids import new_id
 from runtime.outbox import Relay
 from runtime.processor import Processor
@@ -104,6 +104,7 @@ class Bench:
     store: Store
     bus: BusUnderTest
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
+    decode: Decode = counter.decode
     processor: Processor = field(init=False)
     relay: Relay = field(init=False)
     woken: int = 0
@@ -116,7 +117,7 @@ class Bench:
         """A new process: all that was in memory is gone."""
         service = counter.build()
         self.relay = Relay(self.store, self.bus, PassOn())
-        self._consumption = Consumption(counter.decode, counter.type_of_subject, self.clock)
+        self.consumption = Consumption(self.decode, counter.type_of_subject, self.clock)
         self.processor = Processor(
             service=service.name,
             store=self.store,
@@ -128,7 +129,7 @@ class Bench:
             followed_kinds=frozenset({"asking"}),
             spans=PassOn(),
             wake_relay=self._wake,
-            decode_waiting=self._consumption.from_waiting,
+            decode_waiting=self.consumption.from_waiting,
         )
 
     def _wake(self) -> None:
@@ -139,7 +140,7 @@ class Bench:
         messages = await self.bus.fetch()
         for message in messages:
             received: BusMessage = Unacknowledged(message) if crash_before_ack else message
-            await self._consumption.taker(self.processor, self.store)(received)
+            await self.consumption.taker(self.processor, self.store)(received)
         await self.processor.drain()
         if crash_before_ack:
             await self.bus.redeliver(messages)
