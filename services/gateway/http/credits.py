@@ -257,7 +257,7 @@ async def award(
     await _check_other(gateway, asker, body.user_id)
     now = gateway.now
     if body.expires_at is not None and body.expires_at <= now:
-        raise invalid("/expires_at", "must be after now")
+        raise invalid("/expires_at", "must be after now", "NOT_IN_TIME")
     asked = AwardAsked(
         expires_at=now + WORTH_DOING_FOR,
         user_id=body.user_id,
@@ -299,7 +299,9 @@ async def purchase(
     async with gateway.connection() as connection:
         currency = (await current_settings(connection)).settings.currency
     if body.price.currency != currency:
-        raise invalid("/price/currency", f"the platform's currency is {currency}")
+        raise invalid(
+            "/price/currency", f"the platform's currency is {currency}", "CURRENCY_MISMATCH"
+        )
     asked = PurchaseAsked(
         expires_at=gateway.now + WORTH_DOING_FOR,
         user_id=body.user_id,

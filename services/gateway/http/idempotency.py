@@ -6,6 +6,7 @@ then the same call, made again, finds what the first one made.
 """
 
 import base64
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,7 +24,8 @@ from services.gateway.http.door import place_of
 from services.gateway.http.problems import ProblemError, invalid
 
 HEADER: Final = "idempotency-key"
-KEY_LENGTH_MAX: Final = 255
+KEY: Final = r"[!-~]([ -~]{0,253}[!-~])?"
+"""The form of a key: 1 to 255 printable characters of ASCII, and no space at an end."""
 KEPT_FOR: Final = timedelta(hours=24)
 BUSY_FOR: Final = timedelta(seconds=30)
 """Longer than any call takes; after that whoever held the key is dead."""
@@ -56,8 +58,9 @@ async def claim(
     text = request.headers.get(HEADER)
     if text is None:
         return None
-    if not 1 <= len(text) <= KEY_LENGTH_MAX or not text.isprintable():
-        raise invalid("", f"{HEADER}: 1 to {KEY_LENGTH_MAX} printable characters", parameter=HEADER)
+    if re.fullmatch(KEY, text) is None:
+        detail = f"{HEADER}: 1 to 255 printable characters of ASCII"
+        raise invalid("", detail, parameter=HEADER)
     whose = f"address {place_of(request)}" if principal is None else principal.user_id
     key = gateway.vault.keyed_hash("idempotency key", whose, request.method, request.url.path, text)
     digest = base64.b64encode(body).decode()

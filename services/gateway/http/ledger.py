@@ -81,7 +81,7 @@ async def ledger_events(
     async with gateway.connection() as connection:
         position = 0 if after is None else await position_of(connection, after)
         if position is None:
-            raise invalid("/after", "is no event of the ledger")
+            raise invalid("/after", "is no event of the ledger", "UNKNOWN_EVENT")
         rows = await list_events(connection, user_id, position, limit + 1)
     items = [LedgerEvent(**{k: v for k, v in row.items() if k != "position"}) for row in rows]
     shown = items[:limit]

@@ -46,8 +46,8 @@ class Repository(Output):
 class RepositoryChange(Input):
     """What shall be changed of a repository; secrets can be set and taken away, never read."""
 
-    url: Annotated[str, Field(max_length=500)] | None = left_out()
-    branch: Annotated[str, Field(max_length=200)] | None = left_out()
+    url: Annotated[str, Field(min_length=1, max_length=500)] | None = left_out()
+    branch: Annotated[str, Field(min_length=1, max_length=200)] | None = left_out()
     token: Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_LENGTH_MAX)] | None = (
         left_out()
     )

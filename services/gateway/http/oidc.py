@@ -65,7 +65,8 @@ _REDIRECTED: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-Text = Annotated[str | None, Query(max_length=2_000)]
+Text = Annotated[str | None, Query(max_length=500)]
+Code = Annotated[str | None, Query(max_length=4_000)]
 
 
 @router.get(
@@ -130,7 +131,7 @@ async def oidc_callback(
     request: Request,
     gateway: TheGateway,
     state: Text = None,
-    code: Text = None,
+    code: Code = None,
     iss: Text = None,
     error: Text = None,
 ) -> Response:

@@ -10,7 +10,9 @@ from starlette.responses import Response
 
 from services.gateway.http.access import anyone
 from services.gateway.http.door import COOKIE
+from services.gateway.http.idempotency import KEY
 from services.gateway.http.json_bytes import json_bytes
+from services.gateway.http.openapi_links import add_links
 from services.gateway.http.problems import CODES, MEDIA_TYPE
 from services.gateway.http.route import GatewayRoute, resource
 from services.gateway.http.shapes import Problem
@@ -86,6 +88,7 @@ def description(app: FastAPI) -> dict[str, Any]:
     }
     for route in app.routes:
         _describe(found, route)
+    add_links(found)
     return found
 
 
@@ -123,7 +126,7 @@ _IDEMPOTENCY_KEY: Final = {
     "in": "header",
     "required": False,
     "description": "Your own id of this call: made again with it, it gets the same answer.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": f"^{KEY}$"},
 }
 
 

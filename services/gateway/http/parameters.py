@@ -20,6 +20,10 @@ _INSTANT: Final = re.compile(
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
+_MOMENT: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9:.]{8,15}([Zz]|[ +-][0-9:]{5}))?$"
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
 
 async def _gateway(request: Request) -> Gateway:
     return cast("Gateway", request.app.state.gateway)
@@ -82,6 +86,7 @@ Moment = Annotated[
         max_length=40,
         description="An instant (RFC 3339), or a date, which is a whole day in UTC.",
         examples=["2026-01-31"],
+        pattern=_MOMENT,
     ),
 ]
 
@@ -113,12 +118,22 @@ def _moment(text: str | None, name: str, *, whole_day: bool = False) -> datetime
         return None
     try:
         if _DATE.fullmatch(text):
-            day = date.fromisoformat(text) + timedelta(days=1 if whole_day else 0)
-            return datetime.combine(day, time(), UTC)
+            day = datetime.combine(date.fromisoformat(text), time(), UTC)
+            return _shifted(day, timedelta(days=1 if whole_day else 0))
         # A plus that was not encoded arrives as a space.
         text = text.replace(" ", "+")
         if _INSTANT.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
+            local = datetime.fromisoformat(text.upper())
+            return _shifted(local.replace(tzinfo=UTC), -(local.utcoffset() or timedelta()))
+    except ValueError:
         pass
-    raise invalid(f"/{name}", "is no date and no instant (RFC 3339)", parameter=name)
+    detail = "is no date and no instant (RFC 3339)"
+    raise invalid(f"/{name}", detail, "NOT_A_MOMENT", parameter=name)
+
+
+def _shifted(moment: datetime, by: timedelta) -> datetime:
+    """Return a later or earlier moment: the first or last that there is, where it is beyond."""
+    try:
+        return moment + by
+    except OverflowError:
+        return _LAST if by > timedelta() else _FIRST

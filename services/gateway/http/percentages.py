@@ -3,10 +3,12 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, WithJsonSchema
 
 _PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?")
 _WHOLE: Final = 10_000
+_PATTERN: Final = r"^(100(\.00?)?|0?[0-9]{1,2}(\.[0-9]{1,2})?)$"
+"""The same, for the description; what is wrong is said in words."""
 
 
 def basis_points(text: str) -> int:
@@ -30,4 +32,8 @@ def _check(text: str) -> str:
     return text
 
 
-Percentage = Annotated[str, Field(max_length=6, examples=["30.00"]), AfterValidator(_check)]
+Percentage = Annotated[
+    str,
+    AfterValidator(_check),
+    WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["30.00"]}),
+]

@@ -161,7 +161,11 @@ def kind_of(code: str) -> tuple[int, str]:
 
 
 def invalid(pointer: str, message: str, code: str = "INVALID", **members: Any) -> ProblemError:
-    """Return the problem of one field that is wrong."""
+    """Return the problem of one field that is wrong.
+
+    `INVALID` is what a client could know beforehand; what depends on the present state, or on
+    another field, has a code of its own.
+    """
     error = {"pointer": pointer, "message": message, "code": code}
     return ProblemError("INVALID_INPUT", f"{pointer} {message}", errors=[error], **members)
 

@@ -356,7 +356,7 @@ def _period(begin: str | None, end: str | None) -> tuple[datetime | None, dateti
         return since, until
     # A period of no length is an empty one; but a plain date in `to` includes its day.
     if since > until or (since == until and begin != end):
-        raise invalid("/from", "is after `to`", parameter="from")
+        raise invalid("/from", "is after `to`", "AFTER_END", parameter="from")
     return since, until
 
 

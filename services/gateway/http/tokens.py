@@ -81,7 +81,9 @@ async def create_token(
         latest = min(latest, asker.expires_at)
     expires_at = body.expires_at or min(now + LIFETIME_DEFAULT, latest)
     if not now < expires_at <= latest:
-        raise invalid("/expires_at", f"must be after now, and by {latest.isoformat()}")
+        raise invalid(
+            "/expires_at", f"must be after now, and by {latest.isoformat()}", "NOT_IN_TIME"
+        )
     async with gateway.connection() as connection, connection.transaction():
         token, text = await create_token_row(
             connection,

@@ -37,6 +37,7 @@ from services.gateway.http.problems import ProblemError, invalid
 from services.gateway.http.route import etag_of, matches, resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, left_out, page
 from services.gateway.identity import check_email, check_name, check_password, new_referral_code
+from services.gateway.passwords import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
 from services.gateway.queries.credits import balance_of
 from services.gateway.queries.settings import current_settings
 from services.gateway.queries.users import list_users, user_by_id
@@ -48,11 +49,15 @@ AWARD_SECONDS_MAX: Final = 5.0
 AWARD_POLL_SECONDS: Final = 0.1
 
 
+_PASSWORD: Final = {"minLength": PASSWORD_LENGTH_MIN, "maxLength": PASSWORD_LENGTH_MAX}
+"""Said, and checked with a code of its own."""
+
+
 class NewUser(Input):
     """Who registers; `referral_code` is an agent's."""
 
     email: Annotated[str, Field(examples=["ada@example.com"])]
-    password: SecretStr
+    password: Annotated[SecretStr, Field(json_schema_extra=_PASSWORD)]
     name: str | None = None
     referral_code: Annotated[str, Field(max_length=64)] | None = None
 
