@@ -10,6 +10,7 @@ from starlette.routing import Route
 from services.gateway.web import (
     assets,
     buying,
+    deploying,
     deployment,
     deployments,
     module_list,
@@ -29,6 +30,7 @@ from services.gateway.web.pages import Pages
 PARTS: Final[tuple[Pages, ...]] = (
     signing_in.pages,
     buying.pages,
+    deploying.pages,
     deployment.pages,
     deployments.pages,
     module_list.pages,

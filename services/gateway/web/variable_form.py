@@ -12,21 +12,20 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from contracts.variables.types import Primitive
+from services.gateway.web.variable_slots import ABSENT, Slot, slot_of
 from services.gateway.web.variables import (
-    ABSENT,
     ROWS_MAX,
     Fields,
-    Slot,
     Wrong,
     json_text,
     read,
     row_count,
     same,
-    slot_of,
     written,
 )
 
 Way = Literal["json", "lines", "plain"]
+WAYS: Final[dict[str, Way]] = {"json": "json", "lines": "lines", "plain": "plain"}
 Shown = Literal[
     "text", "lines", "number", "choice", "json", "rows", "entries", "attributes", "items", "secret",
     "secret-json",

@@ -25,14 +25,13 @@ from services.gateway.web.variable_form import (
     with_row,
     without_row,
 )
+from services.gateway.web.variable_slots import ABSENT, slot_of
 from services.gateway.web.variables import (
-    ABSENT,
     ROWS_MAX,
     Wrong,
     first_fields,
     read,
     same,
-    slot_of,
     values_of,
     written,
 )

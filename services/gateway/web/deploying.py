@@ -1,0 +1,284 @@
+"""A module's page, and the forms by which it is deployed, and its deployments are updated."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from contracts.variables import MASK
+from services.gateway.web.api import ApiProblem
+from services.gateway.web.pages import Pages
+from services.gateway.web.variable_form import (
+    WAYS,
+    Step,
+    entered_as,
+    steps_of,
+    with_row,
+    without_row,
+)
+from services.gateway.web.variables import first_fields, values_of
+from services.gateway.web.visit import Form, Visit
+
+pages: Final = Pages()
+
+PROJECTS_MAX: Final = 100
+"""Earlier projects that are suggested."""
+_UNPROCESSABLE: Final = 422
+_ADVICE: Final = {
+    "INSUFFICIENT_TOTAL_CREDITS": "You have not enough credits.",
+    "INSUFFICIENT_PURCHASED_CREDITS": (
+        "This module takes purchased credits only, and you have not enough of them."
+    ),
+    "MODULE_WITHDRAWN": "The module was withdrawn: it can no longer be deployed.",
+}
+
+
+@dataclass
+class Draft:
+    """What somebody is about to deploy, or to change of a deployment."""
+
+    module: dict[str, Any]
+    fields: dict[str, str]
+    deployment: dict[str, Any] | None = None
+    project: str = ""
+    quote: dict[str, Any] | None = None
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    is_sent: bool = False
+    is_final: bool = False
+
+    @property
+    def present(self) -> dict[str, Any] | None:
+        """The variables that the deployment has."""
+        return None if self.deployment is None else self.deployment["variables"] or {}
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The form's steps; what is not filled in yet is wrong only once it was to be final."""
+        told = [each for each in self.problems if self.is_final or each["code"] != "REQUIRED"]
+        return steps_of(self.module["variables"], self.fields, told, self.present)
+
+    @property
+    def missing(self) -> list[str]:
+        """The variables that are still to be filled in."""
+        return [_name_in(each) for each in self.problems if each["code"] == "REQUIRED"]
+
+    @property
+    def wrong(self) -> list[str]:
+        """The variables with something that cannot stay as it is."""
+        found = (_name_in(each) for each in self.problems if each["code"] != "REQUIRED")
+        return list(dict.fromkeys(found))
+
+    @property
+    def shortage(self) -> int:
+        """How many credits are missing; 0 where none are."""
+        if self.quote is None or self.quote["refusal"] not in _ADVICE:
+            return 0
+        return max(0, int(self.quote["required"]) - int(self.quote["available"]))
+
+    @property
+    def advice(self) -> str:
+        """Why it would be refused."""
+        refusal = (self.quote or {}).get("refusal")
+        return _ADVICE.get(refusal, f"It would be refused: {refusal}.") if refusal else ""
+
+
+@pages.get("/deploy/{module}")
+async def module(visit: Visit) -> Response:
+    """Show a module with its form, as it begins."""
+    found = await _module(visit, visit.request.path_params["module"], visit.query.get("version"))
+    draft = Draft(found, first_fields(found["variables"]), project=visit.query.get("project", ""))
+    return await _deploy_page(visit, Form(), draft)
+
+
+@pages.post("/deploy/{module}")
+async def deploy(visit: Visit) -> Response:
+    """Deploy what was entered; or change the form; or say what it would cost."""
+    form = await visit.form()
+    module_id = visit.request.path_params["module"]
+    found = await _module(visit, module_id, form.given("version"))
+    draft = _draft_of(form, found)
+    if form.value("do") != "deploy":
+        return await _deploy_page(visit, form, draft)
+    if draft.problems:
+        form.problem = _invalid(draft.problems)
+        return await _deploy_page(visit, form, draft, status=_UNPROCESSABLE)
+    body: dict[str, Any] = {
+        "module_id": module_id,
+        "version": found["shown_version"],
+        "variables": draft.values,
+        "project": form.given("project"),
+    }
+    try:
+        made = await visit.api.post("/api/deployments", body, key=form.key)
+    except ApiProblem as problem:
+        form.problem = problem
+        draft.problems = problem.errors
+        if problem.code == "MODULE_WITHDRAWN":
+            draft.module = {**found, "withdrawn": True}
+        return await _deploy_page(visit, form, draft, status=problem.status)
+    if made["status"] == "PENDING":
+        notice = "It takes a moment longer. Your deployment is shown here as soon as it is queued."
+        return visit.go("/deployments", notice)
+    return visit.go(f"/deployments/{made['id']}", f"{found['title']} is being deployed.")
+
+
+@pages.get("/deployments/{id}/update")
+async def update_form(visit: Visit) -> Response:
+    """Show a deployment's form with the values that it has."""
+    deployment, found = await _deployed(visit, visit.query.get("version"))
+    present = deployment["variables"] or {}
+    fields = first_fields(found["variables"], present)
+    return await _update_page(visit, Form(), Draft(found, fields, deployment))
+
+
+@pages.post("/deployments/{id}/update")
+async def update(visit: Visit) -> Response:
+    """Update a deployment; or change the form; or say what would change."""
+    form = await visit.form()
+    deployment, found = await _deployed(visit, form.given("version"))
+    draft = _draft_of(form, found, deployment)
+    if form.value("do") != "update":
+        return await _update_page(visit, form, draft)
+    if draft.problems:
+        form.problem = _invalid(draft.problems)
+        return await _update_page(visit, form, draft, status=_UNPROCESSABLE)
+    address = f"/deployments/{deployment['id']}"
+    body = {"variables": draft.values, "version": found["shown_version"]}
+    try:
+        await visit.api.call("PUT", f"/api{address}", body=body, key=form.key)
+    except ApiProblem as problem:
+        form.problem = problem
+        draft.problems = problem.errors
+        return await _update_page(visit, form, draft, status=problem.status)
+    return visit.go(address, "The deployment is being updated.")
+
+
+async def _deploy_page(visit: Visit, form: Form, draft: Draft, *, status: int = 200) -> Response:
+    projects, _ = await asyncio.gather(_projects(visit), _ask(visit, draft))
+    return visit.show(
+        "module.html",
+        status=status,
+        form=form,
+        draft=draft,
+        module=draft.module,
+        projects=projects,
+        action=f"/deploy/{draft.module['id']}",
+        focus=_focus(form),
+    )
+
+
+async def _update_page(visit: Visit, form: Form, draft: Draft, *, status: int = 200) -> Response:
+    await _ask(visit, draft)
+    deployment = draft.deployment or {}
+    return visit.show(
+        "update.html",
+        status=status,
+        form=form,
+        draft=draft,
+        module=draft.module,
+        deployment=deployment,
+        action=f"/deployments/{deployment['id']}/update",
+        focus=_focus(form),
+    )
+
+
+async def _module(visit: Visit, module_id: str, version: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = await visit.api.get(f"/api/modules/{module_id}", version=version)
+    return found
+
+
+async def _deployed(visit: Visit, version: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a deployment, and its module in the version it has, or in another."""
+    deployment = await visit.api.get(f"/api/deployments/{visit.request.path_params['id']}")
+    version = version or str(deployment["version"])
+    return deployment, await _module(visit, deployment["module_id"], version)
+
+
+async def _projects(visit: Visit) -> list[str]:
+    """Return the names of one's earlier projects, where the platform counts by them."""
+    if not visit.platform.project_costs_enabled:
+        return []
+    found = await visit.api.get("/api/projects/costs", limit=PROJECTS_MAX)
+    return [each["project"] for each in found["items"] if each["project"]]
+
+
+def _draft_of(
+    form: Form, module: dict[str, Any], deployment: dict[str, Any] | None = None
+) -> Draft:
+    """Return what was sent, with what its sender did to the form."""
+    fields = _changed(form, module)
+    draft = Draft(module, fields, deployment, form.value("project"), is_sent=True)
+    draft.is_final = form.value("do") in {"deploy", "update"}
+    draft.values, wrong = values_of(module["variables"], fields, draft.present)
+    draft.problems = [
+        {"pointer": each.pointer, "message": each.message, "code": each.code} for each in wrong
+    ]
+    return draft
+
+
+def _changed(form: Form, module: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields after what a button of the form does: add or drop a row, or another way."""
+    fields = dict(form.values)
+    act, _, rest = form.value("do").partition(":")
+    name, _, last = rest.rpartition(":")
+    match act:
+        case "add":
+            return with_row(fields, rest)
+        case "drop" if last.isascii() and last.isdigit():
+            return without_row(fields, name, int(last))
+        case "as" if last in WAYS:
+            found = (each for each in module["variables"] if each["name"] == name)
+            variable = next(found, None)
+            return fields if variable is None else entered_as(fields, variable, WAYS[last])
+        case _:
+            return fields
+
+
+async def _ask(visit: Visit, draft: Draft) -> None:
+    """Ask the API what it costs, and, unless that was told already, what is wrong."""
+    if not draft.is_sent:
+        draft.values, _ = values_of(draft.module["variables"], draft.fields, draft.present)
+    asked = {"module_id": draft.module["id"], "version": draft.module["shown_version"]}
+    kept = {name for name, value in draft.values.items() if value == MASK}
+    values = {name: value for name, value in draft.values.items() if name not in kept}
+    draft.quote, problems = await asyncio.gather(
+        visit.api.post("/api/quotes", asked),
+        _problems(visit, {**asked, "variables": values}),
+    )
+    if draft.problems:
+        return
+    secret = {each["name"] for each in draft.module["variables"] if each["sensitive"]} & kept
+    draft.problems = [
+        each for each in problems if each["code"] != "REQUIRED" or _name_in(each) not in secret
+    ]
+
+
+async def _problems(visit: Visit, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    try:
+        await visit.api.post("/api/quotes", asked)
+    except ApiProblem as problem:
+        if problem.status != _UNPROCESSABLE:
+            raise
+        return problem.errors
+    return []
+
+
+def _invalid(problems: list[dict[str, Any]]) -> ApiProblem:
+    title = "The variables are not valid"
+    body = {"code": "INVALID_VARIABLES", "title": title, "errors": problems}
+    return ApiProblem(_UNPROCESSABLE, body)
+
+
+def _name_in(problem: Mapping[str, Any]) -> str:
+    """Return the variable that a problem's pointer leads to."""
+    step = str(problem["pointer"]).removeprefix("/variables/").partition("/")[0]
+    return step.replace("~1", "/").replace("~0", "~")
+
+
+def _focus(form: Form) -> str:
+    """Return the name of the field that goes on after a button of the form."""
+    act, _, rest = form.value("do").partition(":")
+    return rest if act == "add" else rest.rpartition(":")[0] if act in {"drop", "as"} else ""
