@@ -7,17 +7,22 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import WAIT_MS_MAX, Visitor
 from tests.e2e.person import Person
-from tests.support.story import Story, publish_examples, story
+from tests.support.story import Story, publish_examples, story, wait_for
 from tests.support.tools import program
 
 ROLES: Final = ("finance", "partner", "agent", "support")
 CREDITS: Final = 500
 
+PASSWORD: Final = "quite long enough"
+
 SignIn = Callable[..., Visitor]
+Joins = Callable[..., Person]
+
+expect.set_options(timeout=WAIT_MS_MAX)
 
 
 @pytest.fixture(scope="package")
@@ -51,7 +56,7 @@ def stage() -> Iterator[Story]:
 
 @pytest.fixture
 def signs_in(chromium: Browser, stage: Story) -> Iterator[SignIn]:
-    """Return what gives a role's browser, signed in; what went wrong in it fails the test.
+    """Return what gives a role's or a person's browser; what went wrong in it fails the test.
 
     Roles are admin, finance, support, partner, agent and user. `width` is the window's, `scripts`
     whether the browser runs any, `dark` what its owner likes.
@@ -59,17 +64,40 @@ def signs_in(chromium: Browser, stage: Story) -> Iterator[SignIn]:
     visitors: list[Visitor] = []
 
     def sign_in(
-        role: str, *, width: int = 1280, scripts: bool = True, dark: bool = False
+        who: str | Person, *, width: int = 1280, scripts: bool = True, dark: bool = False
     ) -> Visitor:
         visitor = Visitor.of(chromium, stage.system.url, width=width, scripts=scripts, dark=dark)
         visitors.append(visitor)
-        visitor.take_session_of(person_of(stage, role))
+        visitor.take_session_of(person_of(stage, who) if isinstance(who, str) else who)
         return visitor
 
     yield sign_in
     for visitor in visitors:
         visitor.close()
     assert [each for visitor in visitors for each in visitor.complaints] == []
+
+
+@pytest.fixture
+def joins(stage: Story) -> Iterator[Joins]:
+    """Return what registers somebody new with some roles, whom the list of users has then."""
+    people: list[Person] = []
+
+    def join(email: str, *roles: str) -> Person:
+        person = Person(stage.system.url, email, PASSWORD)
+        people.append(person)
+        person.signs_up()
+        wait_for(
+            f"the list to have {email}",
+            lambda: stage.admin.gets("/api/users", search=email)["items"],
+            bool,
+        )
+        if roles:
+            stage.admin.patches(f"/api/users/{person.id}", {"roles": ["user", *roles]})
+        return person
+
+    yield join
+    for person in people:
+        person.client.close()
 
 
 @pytest.fixture

@@ -68,6 +68,12 @@ def partners_repository(folder: Path) -> str:
     return _committed(folder)
 
 
+def half_finished_repository(folder: Path) -> str:
+    """Return the address of a repository with a good module and one that is refused."""
+    _write(folder / BROKEN, {"module.yaml": BROKEN_MODULE_YAML, "main.tf": ""})
+    return partners_repository(folder)
+
+
 GATED: Final = "gated"
 """A module whose builds wait for a file `open` in a folder, and fail by a file `broken` there."""
 GATED_PRICE: Final = 20

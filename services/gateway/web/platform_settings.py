@@ -8,7 +8,7 @@ from services.gateway.web.amounts import minor_units
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.pages import Pages
 from services.gateway.web.repository_form import repository_change
-from services.gateway.web.visit import Form, Visit
+from services.gateway.web.visit import Form, Visit, named_forms
 
 pages: Final = Pages()
 
@@ -107,12 +107,13 @@ async def _shown(
     visit: Visit, forms: dict[str, Form] | None = None, *, status: int = 200
 ) -> Response:
     found = await visit.api.call("GET", "/api/settings")
+    all_forms = named_forms(PARTS, forms)
     return visit.show(
         "settings.html",
         status=status,
         now=found.json,
         etag=found.header("etag"),
-        forms={name: Form() for name in PARTS} | (forms or {}),
+        forms=all_forms,
         empty_rows=BUNDLE_ROWS_MIN,
         hook=f"{str(visit.request.base_url).rstrip('/')}/api/hooks/github",
     )

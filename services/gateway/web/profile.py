@@ -9,7 +9,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.pages import Pages
 from services.gateway.web.repository_form import repository_change
-from services.gateway.web.visit import Form, Visit
+from services.gateway.web.visit import Form, Visit, named_forms
 
 pages: Final = Pages()
 
@@ -104,11 +104,11 @@ async def _shown(
     tokens = (await visit.api.get("/api/tokens", limit=TOKENS_SHOWN_MAX))["items"]
     gateway: Gateway = visit.request.app.state.gateway
     origin = gateway.settings.public_url or str(visit.request.base_url).rstrip("/")
+    all_forms = named_forms(("profile", "repository", "token", "leave"), forms)
     return visit.show(
         "profile.html",
         status=status,
-        forms={name: Form() for name in ("profile", "repository", "token", "leave")}
-        | (forms or {}),
+        forms=all_forms,
         tokens=tokens,
         made=made,
         lifetimes=LIFETIMES,

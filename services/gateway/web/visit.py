@@ -1,7 +1,7 @@
 """A visit: somebody looks at a page or sends its form."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -47,14 +47,15 @@ class BadFormError(Exception):
 class Form:
     """A form as it was sent, or as it is first shown; and what is wrong with it.
 
-    `values` holds every field's text. `key` is the Idempotency-Key of the one thing that it asks
-    for: sent twice, it happens once.
+    `values` holds every field's text. `name` tells it from other forms of its page. `key` is the
+    Idempotency-Key of the one thing that it asks for: sent twice, it happens once.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, list[str]] = field(default_factory=dict)
     problem: ApiProblem | None = None
     key: str = field(default_factory=new_id)
+    name: str = "f"
 
     @property
     def next_key(self) -> str:
@@ -93,6 +94,14 @@ class Form:
             if each.get("pointer") == pointer:
                 return str(each.get("message"))
         return None
+
+
+def named_forms(names: Iterable[str], sent: Mapping[str, Form] | None = None) -> dict[str, Form]:
+    """Return the forms of a page that has several: as they were sent, or as they begin."""
+    forms = {name: Form() for name in names} | dict(sent or {})
+    for name, form in forms.items():
+        form.name = name
+    return forms
 
 
 @dataclass
