@@ -22,6 +22,7 @@ from nats.js.errors import APIError, NotFoundError
 from contracts.subjects import stream_of_subject
 from runtime.bus_topology import inbox_prefix
 from runtime.ids import new_id
+from runtime.metrics import CONSUMER_PENDING
 from runtime.pull import Pull
 from runtime.store import OutboxRow
 
@@ -143,13 +144,17 @@ class Bus:
         await Pull(self.client, stream=stream, durable=self.service, take=take, beat=beat).run()
 
     async def missing_consumers(self, streams: Sequence[str]) -> list[str]:
-        """Return those of our consumers that the server does not have."""
+        """Return those of our consumers that the server does not have; note how much waits."""
         missing = []
         for stream in streams:
             try:
-                await self.jetstream.consumer_info(stream, self.service)
+                found = await self.jetstream.consumer_info(stream, self.service)
             except NotFoundError:
                 missing.append(f"{stream}/{self.service}")
+                CONSUMER_PENDING.labels(stream=stream).set(float("nan"))
+            else:
+                waits = (found.num_pending or 0) + (found.num_ack_pending or 0)
+                CONSUMER_PENDING.labels(stream=stream).set(waits)
         return missing
 
 

@@ -15,6 +15,7 @@ from runtime.bus import CONSUMER_CHECK_SECONDS, Bus
 from runtime.bus_topology import Topology, consumers, drift
 from runtime.clock import Clock
 from runtime.inbox import Delivery, undecodable
+from runtime.metrics import MESSAGES
 from runtime.parked import retry_readable
 from runtime.processor import OUTAGE_RETRY_SECONDS, OUTAGES, Processor
 from runtime.store import Changes, Store, Waiting
@@ -135,6 +136,7 @@ class Consumption:
             detail=repr(error),
             now=self._clock.now(),
         )
+        MESSAGES.labels(outcome="parked").inc()
         structlog.get_logger().error(
             "message.parked", subject=message.subject, stream=row.stream, detail=row.detail[:300]
         )

@@ -50,6 +50,11 @@ class Readiness:
         """Ask this too before saying ready."""
         self._checks[name] = check
 
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The names of all checks."""
+        return tuple(self._checks)
+
     async def problems(self) -> dict[str, str]:
         """Return what is wrong, by check; empty where the process is ready."""
         found: dict[str, str] = {}

@@ -16,7 +16,7 @@ import structlog
 
 from contracts.subjects import stream_of_subject
 from runtime.leadership import lead
-from runtime.metrics import OUTBOX_PENDING, PUBLISHED, RELAY_FAILURES
+from runtime.metrics import PUBLISHED, RELAY_FAILURES
 from runtime.spans import Spans
 from runtime.store import OutboxRow, Store
 
@@ -52,7 +52,6 @@ class Relay:
     async def relay_once(self) -> int:
         """Send one round of what is pending; return how many messages that were."""
         rows = await self._store.pending(RELAY_BATCH_MAX)
-        OUTBOX_PENDING.set(len(rows))
         for batch in batches(rows):
             with self._spans.publishing(batch):
                 await self._publisher.publish_batch(batch)

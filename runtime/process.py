@@ -24,6 +24,7 @@ from runtime.bus_topology import Topology
 from runtime.clock import Clock, system_clock
 from runtime.consumption import Consumption, check_consumers
 from runtime.health import Liveness, Readiness, health_app
+from runtime.measuring import QUEUES, READINESS, Measure, measuring
 from runtime.migrate import check_schema
 from runtime.outbox import Relay, relay_as_leader
 from runtime.postgres_store import PostgresStore
@@ -61,7 +62,7 @@ class Service:
     `tasks` run until they are cancelled; one that ends or raises ends the process. With `own_http`
     the service serves `/healthz`, `/readyz` and `/metrics` itself. `prepare` runs before anything
     else does; `package` holds the migrations, where that is not `services.<name>`. `floor` is the
-    document that holds a `TimeFloor`.
+    document that holds a `TimeFloor`; `measures` are read again and again, for metrics.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Service:
     prepare: Callable[["Running"], Awaitable[None]] | None = None
     package: str | None = None
     floor: DocumentKey | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass
@@ -243,7 +245,8 @@ async def _main(service: Service, settings: RuntimeSettings, wiring: Wiring) -> 
         running.readiness.add_check("database", _database_check(running))
         if not service.own_http:
             await stack.enter_async_context(_health_server(running))
-        tasks = [asyncio.create_task(task(running), name=task.__name__) for task in service.tasks]
+        wanted = (*service.tasks, *map(measuring, (QUEUES, READINESS, *service.measures)))
+        tasks = [asyncio.create_task(task(running), name=task.__name__) for task in wanted]
         bus = asyncio.create_task(_live_on_bus(running), name="bus")
         stop = asyncio.create_task(running.stopping.wait(), name="stop")
         log.info("service.started", environment=settings.environment)

@@ -9,7 +9,7 @@ it is tried again later, and parked when that does not help.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,15 +17,16 @@ import asyncpg
 import structlog
 
 from contracts.events import RequestRefused
+from runtime.batch import Batch, Item, Local, correlation_of, message_of
 from runtime.clock import Clock
 from runtime.floor import not_before_floor
 from runtime.inbox import PATIENCE, Delivery, HeldBack, Turn, seen_by, set_aside, streams_of, turn
-from runtime.metrics import BATCH_SIZE, MESSAGES
+from runtime.metrics import BATCH_SECONDS, MESSAGES
 from runtime.projector import Projection
 from runtime.refusal import Refusal
 from runtime.spans import Spans, within
 from runtime.store import Changes, Store, StreamKind, Transaction, Waiting
-from runtime.work import Command, DocumentKey, Handlers, Message, Needs, Outcome, Work
+from runtime.work import Command, DocumentKey, Handlers, Needs, Outcome, Work
 
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 4_000
@@ -54,29 +55,6 @@ COLLISIONS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 class UnavailableError(Exception):
     """A command could not be carried out in time, because the database is away."""
-
-
-@dataclass(eq=False)
-class Local:
-    """A command from inside, and who waits for its outcome."""
-
-    command: Command
-    done: asyncio.Future[Outcome]
-
-
-Item = Delivery | Local
-
-
-@dataclass
-class _Batch:
-    """What a batch came to, told to the waiting only after the commit."""
-
-    outcomes: list[tuple[Local, Outcome | Refusal]] = field(default_factory=list)
-    settled: list[Delivery] = field(default_factory=list)
-    early: list[Delivery] = field(default_factory=list)
-    effects: list[Callable[[], None]] = field(default_factory=list)
-    wrote_outbox: bool = False
-    moved: bool = False
 
 
 class Processor:
@@ -219,7 +197,7 @@ class Processor:
         """Process a batch to its end, however often the database goes away."""
         while items:
             try:
-                with self._spans.batch(map(_message, items)):
+                with self._spans.batch(map(message_of, items)), BATCH_SECONDS.time():
                     batch = await self._transact(items)
             except COLLISIONS as error:
                 structlog.get_logger().info("batch.collided", error=repr(error))
@@ -248,7 +226,7 @@ class Processor:
 
     async def _bisect(self, items: list[Item], error: Exception) -> None:
         if len(items) == 1:
-            with within(_message(items[0]).traceparent):
+            with within(message_of(items[0]).traceparent):
                 await self._fail(items[0], error)
             return
         middle = len(items) // 2
@@ -257,7 +235,7 @@ class Processor:
 
     async def _fail(self, item: Item, error: Exception) -> None:
         """A message failed by itself: tell its caller, or set it aside for later."""
-        log = structlog.get_logger().bind(correlation_id=_correlation_id(item))
+        log = structlog.get_logger().bind(correlation_id=correlation_of(item))
         if isinstance(item, Local):
             if not isinstance(error, Refusal):
                 log.error("command.failed", command=type(item.command).__name__, exc_info=error)
@@ -291,9 +269,9 @@ class Processor:
     def _followed(self, stream: str) -> bool:
         return stream.partition("-")[0] in self._followed_kinds
 
-    async def _transact(self, items: list[Item]) -> _Batch:
+    async def _transact(self, items: list[Item]) -> Batch:
         now = self._clock.now()
-        batch = _Batch()
+        batch = Batch()
         self._committing = False
         deliveries = [item for item in items if isinstance(item, Delivery)]
         async with self._store.transaction() as transaction:
@@ -321,7 +299,7 @@ class Processor:
         return batch
 
     async def _load(self, transaction: Transaction, items: Sequence[Item], now: datetime) -> Work:
-        needs: list[Needs] = [self._handlers.needs(_message(item)) for item in items]
+        needs: list[Needs] = [self._handlers.needs(message_of(item)) for item in items]
         declared = frozenset(key for need in needs for key in need.documents)
         wanted = declared if self._floor is None else declared | {self._floor}
         heads = await transaction.lock_heads({s for need in needs for s in need.streams})
@@ -337,7 +315,7 @@ class Processor:
         )
 
     def _deliver(
-        self, delivery: Delivery, work: Work, cursors: dict[str, int], batch: _Batch
+        self, delivery: Delivery, work: Work, cursors: dict[str, int], batch: Batch
     ) -> None:
         stream, sequence = delivery.place
         match turn(delivery, cursors, self._followed, work.now):
@@ -345,7 +323,7 @@ class Processor:
                 with self._spans.handling(delivery.envelope) as traceparent:
                     work.begin(delivery.envelope, traceparent)
                     self._handlers.handle(delivery.envelope, work)
-                    work.end()
+                    batch.decided(delivery.envelope, work.end())
                 cursors[stream] = work.changes.cursors[stream] = sequence
                 batch.settled.append(delivery)
                 if delivery.was_waiting:
@@ -362,7 +340,7 @@ class Processor:
             case Turn.TOO_EARLY | Turn.SENDER_SAW_MORE:
                 batch.early.append(delivery)
 
-    def _carry_out(self, local: Local, work: Work, batch: _Batch) -> None:
+    def _carry_out(self, local: Local, work: Work, batch: Batch) -> None:
         with self._spans.handling(local.command) as traceparent:
             work.begin(local.command, traceparent)
             try:
@@ -373,13 +351,15 @@ class Processor:
                         "a command was refused after it had changed something"
                     ) from refusal
                 work.end()
-                batch.outcomes.append((local, refusal))
+                outcome: Outcome | Refusal = refusal
             else:
-                batch.outcomes.append((local, work.end()))
+                outcome = work.end()
+            batch.outcomes.append((local, outcome))
+            batch.decided(local.command, outcome)
 
-    async def _conclude(self, batch: _Batch, size: int) -> None:
+    async def _conclude(self, batch: Batch, size: int) -> None:
         """After the commit: answer, acknowledge, wake."""
-        BATCH_SIZE.observe(size)
+        batch.count(size, self._clock.now())
         if batch.wrote_outbox:
             self._wake_relay()
         for local, outcome in batch.outcomes:
@@ -395,17 +375,5 @@ class Processor:
             self._held_back.add(delivery)
         if batch.moved and batch.early:
             self._wake.set()
-        MESSAGES.labels(outcome="handled").inc(len(batch.settled))
         for delivery in batch.settled:
             await delivery.settle()
-
-
-def _message(item: Item) -> Message:
-    return item.envelope if isinstance(item, Delivery) else item.command
-
-
-def _correlation_id(item: Item) -> str:
-    """Return the id of what was asked for in the beginning, however far back that was."""
-    if isinstance(item, Delivery):
-        return item.envelope.correlationid
-    return item.command.correlation_id

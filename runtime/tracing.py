@@ -34,6 +34,7 @@ from typing_extensions import override
 
 from contracts.envelope import Envelope
 from contracts.subjects import stream_of_subject
+from runtime.batch import fact_name
 from runtime.ids import new_id
 from runtime.outbox import traceparent_of
 from runtime.refusal import Refusal
@@ -176,7 +177,7 @@ def traced(service: str, endpoint: str | None) -> Traced:
 def _name(message: Message) -> str:
     """Return `hold_requested` for a message of the bus, and a command's own name."""
     if isinstance(message, Envelope):
-        return message.type.split(".")[2]
+        return fact_name(message.type)
     return type(message).__name__
 
 

@@ -1,6 +1,6 @@
 """What the deployer does with a message: one deployment's stream, locked, decided, appended to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -19,6 +19,7 @@ from services.deployer import commands, decider, subscribers
 from services.deployer.builds import LeaseTokens, close_log, erase_builds, give_lease
 from services.deployer.events import (
     BuildCancelled,
+    BuildEnd,
     BuildSucceeded,
     Deployment,
     DeploymentFact,
@@ -37,6 +38,7 @@ from services.deployer.knowledge import (
     version_key,
 )
 from services.deployer.knowledge import DataKey as KeptDataKey
+from services.deployer.metrics import BUILD_SECONDS, outcome_of
 
 ACTOR = "deployer"
 
@@ -273,13 +275,38 @@ class DeployerHandlers:
 
     def _end(self, message: EndBuild, work: Work) -> None:
         """End the build; nothing follows in its log."""
-        self._decide(message.deployment_id, message.end, work)
+        facts = self._decide(message.deployment_id, message.end, work)
+        _measure_end(message.end.build_id, facts, work)
         _close_log(message.end.build_id, work)
 
-    def _decide(self, deployment_id: str, command: commands.DeploymentCommand, work: Work) -> None:
+    def _decide(
+        self, deployment_id: str, command: commands.DeploymentCommand, work: Work
+    ) -> list[DeploymentFact]:
         stream = deployment_stream(deployment_id)
-        work.append(stream, decider.decide(command, work.state(stream)))
+        facts = decider.decide(command, work.state(stream))
+        work.append(stream, facts)
         work.effect(self._wake)
+        return facts
+
+
+def _measure_end(build_id: str, facts: Sequence[DeploymentFact], work: Work) -> None:
+    """Count how long the build took, and how it ended, once that is committed."""
+    seconds: list[float] = []
+
+    async def read(connection: asyncpg.Connection) -> None:
+        started_at = await connection.fetchval(
+            "select started_at from builds where build_id = $1", build_id
+        )
+        if started_at is not None:
+            seconds.append(max(0.0, (work.now - started_at).total_seconds()))
+
+    def observe() -> None:
+        for fact in facts:
+            if seconds and isinstance(fact, BuildEnd):
+                BUILD_SECONDS.labels(outcome=outcome_of(fact)).observe(seconds[0])
+
+    work.alongside(read)
+    work.effect(observe)
 
 
 def deployment_stream(deployment_id: str) -> str:

@@ -18,6 +18,7 @@ from services.deployer.handlers import DeployerHandlers
 from services.deployer.isolation import isolation, prepare_work_folder, version_of
 from services.deployer.local_executor import LocalExecutor
 from services.deployer.log_relay import relay_logs
+from services.deployer.metrics import OPEN_BUILDS
 from services.deployer.projections.builds import Builds
 from services.deployer.publishing import DEPLOYMENT
 from services.deployer.reaper import Reaper
@@ -56,6 +57,7 @@ def build(settings: DeployerSettings) -> Service:
         projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(run_builds, retention),
+        measures=(OPEN_BUILDS,),
     )
 
 

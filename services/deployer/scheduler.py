@@ -15,6 +15,7 @@ from services.deployer import commands, states
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import Executor, ExecutorError
 from services.deployer.handlers import ACTOR, ClaimBuild, EndBuild, ReassignBuild
+from services.deployer.metrics import BUILD_WAIT_SECONDS
 from services.deployer.settings import DeployerSettings
 from services.deployer.traces import in_trace_of
 
@@ -104,6 +105,8 @@ class Scheduler:
         except Refusal as refusal:
             structlog.get_logger().info("build.claimed_elsewhere", detail=refusal.detail)
             return
+        waited = self._running.clock.now() - build.queued_at
+        BUILD_WAIT_SECONDS.observe(max(0.0, waited.total_seconds()))
         await self._spawn(build.deployment_id, build.build_id, 1, tokens)
 
     async def start_again(self, deployment_id: str, build_id: str, attempt: int) -> None:

@@ -15,6 +15,7 @@ from services.ledger.checkouts.publishing import CHECKOUT
 from services.ledger.checkouts.worker import work_with_stripe
 from services.ledger.expiry import expire_due_lots
 from services.ledger.handlers import LedgerHandlers
+from services.ledger.metrics import measures
 from services.ledger.periods.attesting import attest_by_schedule
 from services.ledger.periods.handlers import FLOOR
 from services.ledger.periods.rules import PERIOD
@@ -51,6 +52,7 @@ def build(settings: LedgerSettings) -> Service:
             work_with_stripe(settings, stripe),
         ),
         floor=FLOOR,
+        measures=measures(),
     )
 
 

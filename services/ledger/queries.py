@@ -12,6 +12,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from runtime.connection import Connection
 from services.ledger.events import Fact
 from services.ledger.evolution import evolve
 from services.ledger.wallet import Wallet
@@ -69,7 +70,7 @@ class WalletAt:
 
 
 async def wallet_at(
-    connection: asyncpg.Connection,
+    connection: Connection,
     user_id: str,
     as_of: datetime | None = None,
     *,

@@ -7,6 +7,7 @@ from runtime.process import Service
 from runtime.segments.schedule import seal_by_schedule
 from services.revenue.closing import close_on_request
 from services.revenue.handlers import RevenueHandlers
+from services.revenue.metrics import DUE_WEBHOOKS
 from services.revenue.projections.disputes import Disputes
 from services.revenue.projections.months import Months
 from services.revenue.projections.payee_lines import PayeeLines
@@ -37,4 +38,5 @@ def build(settings: RevenueSettings) -> Service:
             forget_by_schedule,
             seal_by_schedule("revenue", settings),
         ),
+        measures=(DUE_WEBHOOKS,),
     )

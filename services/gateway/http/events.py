@@ -55,7 +55,9 @@ async def events(
     """
     position, missed = await _begin(gateway, last_event_id)
     door: Door = request.app.state.door
-    return stream(_listen(request, gateway, door, asker, position, scope=scope, missed=missed))
+    return stream(
+        _listen(request, gateway, door, asker, position, scope=scope, missed=missed), of="events"
+    )
 
 
 async def _begin(gateway: Gateway, last_event_id: str | None) -> tuple[int, bool]:

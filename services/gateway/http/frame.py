@@ -13,10 +13,13 @@ from runtime.ids import new_id
 from runtime.spans import Answering, PassOn, Spans, well_formed, within
 from services.gateway.http.cors import Cors
 from services.gateway.http.problems import problem_response
+from services.gateway.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 URI_LENGTH_MAX: Final = 8_000
 BODY_BYTES_MAX: Final = 1024 * 1024
 _NO_CONTENT: Final = 204
+GONE: Final = "none"
+"""Instead of a status: nobody was there any more to be answered."""
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNRECORDED: Final = PassOn()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -70,8 +73,13 @@ class Frame:
                     response = problem_response("INTERNAL_ERROR", request_id=request_id)
                     await response(scope, receive, call.send)
             finally:
-                span.answered(route=_route(scope), status=call.status)
-                took_ms = round((monotonic_seconds() - begun) * 1000, 1)
+                method, route, ended = _method(scope), _route(scope), monotonic_seconds()
+                span.answered(route=route, status=call.status)
+                status = GONE if call.status is None else str(call.status)
+                HTTP_REQUESTS.labels(method=method, route=route, status=status).inc()
+                answered = ended if call.begun_at is None else call.begun_at
+                HTTP_SECONDS.labels(method=method, route=route).observe(answered - begun)
+                took_ms = round((ended - begun) * 1000, 1)
                 structlog.get_logger().debug(
                     "http.answered",
                     method=scope["method"],
@@ -111,11 +119,13 @@ class _Call:
         self._extra = extra
         self._is_head = is_head
         self.status: int | None = None
+        self.begun_at: float | None = None
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer on, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.begun_at = monotonic_seconds()
             headers = MutableHeaders(scope=_with_headers(message))
             for name, value in (*self._headers.items(), *self._extra.items()):
                 headers.setdefault(name, value)

@@ -89,7 +89,8 @@ async def logs(
             deployment_id=deployment_id,
             build=found,
             start=start,
-        )
+        ),
+        of="logs",
     )
 
 

@@ -5,6 +5,8 @@ from typing import Final
 
 from starlette.responses import StreamingResponse
 
+from services.gateway.metrics import SSE_CLIENTS
+
 HEARTBEAT_SECONDS: Final = 15.0
 HEARTBEAT: Final = b": heartbeat\n\n"
 RETRY_MS: Final = 1_000
@@ -26,10 +28,19 @@ def event_bytes(*, kind: str, data: str, event_id: str | None = None) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
-def stream(events: AsyncIterator[bytes]) -> StreamingResponse:
-    """Return the answer that streams events, which no proxy may hold back."""
+def stream(events: AsyncIterator[bytes], *, of: str) -> StreamingResponse:
+    """Return the answer that streams events, which no proxy may hold back.
+
+    `of` names what is streamed, for the count of those who listen.
+    """
     return StreamingResponse(
-        events,
+        _counted(events, of),
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _counted(events: AsyncIterator[bytes], of: str) -> AsyncIterator[bytes]:
+    with SSE_CLIENTS.labels(stream=of).track_inprogress():
+        async for event in events:
+            yield event

@@ -28,6 +28,7 @@ from services.ledger.checkouts.opening import order_of
 from services.ledger.checkouts.rules import CheckoutCommand, End, Open
 from services.ledger.checkouts.sweeping import Sweep
 from services.ledger.checkouts.syncing import STRIPE, Syncing
+from services.ledger.metrics import STRIPE_JOBS
 from services.ledger.settings import LedgerSettings
 from services.ledger.stripe_gateway import (
     StripeGateway,
@@ -150,6 +151,7 @@ class Worker:
             else:
                 async with self._running.pool.acquire() as connection:
                     await job_done(connection, job)
+                STRIPE_JOBS.labels(outcome="done").inc()
         except OUTAGES as error:
             structlog.get_logger().warning("stripe.database_away", error=repr(error))
             await asyncio.sleep(OUTAGE_SECONDS)
@@ -157,6 +159,7 @@ class Worker:
     async def _postpone(
         self, job: Job, error: str, *, stuck: bool = False, after: timedelta = timedelta()
     ) -> None:
+        STRIPE_JOBS.labels(outcome="postponed").inc()
         structlog.get_logger().warning(
             "stripe.postponed", kind=job.kind, key=job.key, attempts=job.attempts + 1, error=error
         )

@@ -18,6 +18,7 @@ from runtime.clock import monotonic_seconds
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.sealing import DataKey
+from services.revenue.metrics import count_attempt
 from services.revenue.settings import RevenueSettings
 from services.revenue.webhooks.addresses import Lookup, ThreadLookup
 from services.revenue.webhooks.bodies import signature
@@ -199,6 +200,8 @@ class Sender:
         }
         began = monotonic_seconds()
         answer = await post(session, leased.url, headers, content, now)
+        seconds = monotonic_seconds() - began
+        count_attempt(status=answer.status, failed=answer.error is not None, seconds=seconds)
         return Attempt(
             delivery_id=row["delivery_id"],
             event_type=row["event_type"],
@@ -206,7 +209,7 @@ class Sender:
             attempt=row["attempts"] + 1,
             answer_status=answer.status,
             error=answer.error,
-            duration_ms=int((monotonic_seconds() - began) * 1_000),
+            duration_ms=int(seconds * 1_000),
             queued_at=row["queued_at"],
             retry_after_seconds=answer.retry_after_seconds,
             chance=self._chance.random(),
