@@ -24,6 +24,17 @@ HEADER_BYTES_MAX: Final = 8_190
 KEEP_ALIVE_SECONDS: Final = 15.0
 RETRY_AFTER_SECONDS_MAX: Final = 10.0**7
 _GOOD: Final = range(200, 300)
+_CERTIFICATE: Final = {
+    7: "is not signed by whom it names",
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is signed by itself",
+    19: "is signed by an authority that is not trusted",
+    20: "is signed by an authority that is not trusted, or one between is not sent along",
+    21: "is signed by an authority that is not trusted, or one between is not sent along",
+    62: "is for another name",
+    64: "is for another address",
+}
 
 
 class Answer(NamedTuple):
@@ -99,12 +110,14 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _words_on_certificate(error.certificate_error)
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     match cause:
         case NotPublicError():
             return "the address is not on the public internet"
-        case ssl.SSLError() | ssl.CertificateError() | aiohttp.ClientSSLError():
-            return "the connection is not secure: TLS or the certificate is not good"
+        case ssl.SSLError() | aiohttp.ClientSSLError():
+            return "no secure connection could be made (TLS)"
         case _:
             pass
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -114,6 +127,12 @@ def _words(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError):
         return "the connection broke"
     return "the answer is not HTTP"
+
+
+def _words_on_certificate(bad: Exception) -> str:
+    """Return what is wrong with a certificate; the codes are OpenSSL's (X509_V_ERR_…)."""
+    code = bad.verify_code if isinstance(bad, ssl.SSLCertVerificationError) else 0
+    return "the certificate " + _CERTIFICATE.get(code, "is not good")
 
 
 def _retry_after(text: str | None, now: datetime) -> float | None:

@@ -7,6 +7,7 @@ turn that fails; then one delivery tries whether it is back.
 
 import asyncio
 import random
+import ssl
 from datetime import timedelta
 from typing import Final
 
@@ -67,7 +68,7 @@ async def send_webhooks(running: Running) -> None:
 
 
 class Sender:
-    """Sends from one process."""
+    """Sends from one process; `tls` is for authorities other than the machine's."""
 
     def __init__(
         self,
@@ -76,12 +77,14 @@ class Sender:
         lookup: Lookup,
         *,
         lease_for: timedelta = LEASE,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._running = running
         self._pool: asyncpg.Pool = running.pool
         self._master = master
         self._lookup = lookup
         self._lease_for = lease_for
+        self._tls = tls
         self._turns: dict[asyncio.Task[None], Leased] = {}
         self._chance = random.SystemRandom()
 
@@ -89,7 +92,9 @@ class Sender:
         """Claim endpoints a few times a second and give each its turn, until cancelled."""
         beat = self._running.liveness.beat("webhooks")
         allow_loopback = self._running.settings.allow_private_webhooks
-        async with open_session(self._lookup, allow_loopback=allow_loopback) as session:
+        async with open_session(
+            self._lookup, allow_loopback=allow_loopback, tls=self._tls
+        ) as session:
             try:
                 while True:
                     beat()

@@ -1,6 +1,7 @@
 """Endpoints of the test's own: they keep what they are sent, and answer as they are told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -55,17 +56,19 @@ def answering(status: int, **options: Any) -> Respond:
 
 
 @asynccontextmanager
-async def receiver(respond: Respond | None = None) -> AsyncIterator[Receiver]:
-    """Give an endpoint on this machine."""
+async def receiver(
+    respond: Respond | None = None, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Receiver]:
+    """Give an endpoint on this machine; with TLS it is https."""
     here = Receiver(respond=respond)
     app = web.Application()
     app.router.add_post("/{path:.*}", here.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        here.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+        here.url = f"http{'' if tls is None else 's'}://127.0.0.1:{runner.addresses[0][1]}/hook"
         yield here
     finally:
         await runner.cleanup()

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.integration.revenue.receivers import Receiver, receiver
 from tests.support.environment import Database
 from tests.support.tools import lacking, program
 
+ROOT = Path(__file__).parents[3]
 ENDPOINTS = 1_000
 VERIFY_JS = """
 const { Webhook } = require("standardwebhooks");
@@ -146,6 +148,26 @@ async def test_a_name_that_leads_home_is_refused_at_every_attempt(
                 hooks.clock.advance(timedelta(hours=3))
     assert {each["error"] for each in failed} == {"the address is not on the public internet"}
     assert lookup.asked == 4
+
+
+def test_a_name_server_that_answers_one_thing_and_then_another_leads_nobody_home() -> None:
+    """On a machine of its own: a real resolver, a real server of names, a socket that listens."""
+    alone = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]
+    trial = subprocess.run([*alone, "true"], check=False, capture_output=True)
+    if trial.returncode != 0:
+        lacking("namespaces", "this machine makes none for users")
+    command = [*alone, sys.executable, "-m", "tests.integration.revenue.rebinding"]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr.decode()
+    assert msgspec.json.decode(done.stdout) == {
+        "asked": 2,
+        "errors": [
+            "no connection could be made",
+            "the address is not on the public internet",
+        ],
+        # The test's own, which shows that it would have been seen.
+        "connected": 1,
+    }
 
 
 async def test_an_address_that_was_taken_while_a_switch_was_on_is_refused_without_it(
