@@ -62,3 +62,9 @@ MEASURED_AT: Final = Gauge(
     "When what is read from the database was last read",
     ["measure"],
 )
+DATABASE_OUTAGES: Final = Counter(
+    "tollgate_database_outages_total", "Times that the database did not take something", ["reason"]
+)
+CLOCK_AHEAD: Final = Gauge(
+    "tollgate_clock_ahead_seconds", "How far this machine's clock is ahead of the database's"
+)

@@ -28,7 +28,7 @@ from runtime.measuring import QUEUES, READINESS, Measure, measuring
 from runtime.migrate import check_schema
 from runtime.outbox import Relay, relay_as_leader
 from runtime.postgres_store import PostgresStore
-from runtime.processor import Processor
+from runtime.processor import OUTAGES, Processor
 from runtime.projector import Projection
 from runtime.settings import RuntimeSettings
 from runtime.spans import Spans
@@ -117,7 +117,10 @@ class PooledConnection(asyncpg.Connection):
 
 
 async def open_pool(settings: RuntimeSettings) -> asyncpg.Pool:
-    """Return a pool on the service's database; waits for as long as the database is away."""
+    """Return a pool on the service's database; waits for as long as the database is away.
+
+    Raises `StartError` where the server is there and does not let us in.
+    """
     while True:
         try:
             return await asyncpg.create_pool(
@@ -134,6 +137,11 @@ async def open_pool(settings: RuntimeSettings) -> asyncpg.Pool:
                     "jit": "off",
                 },
             )
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as error:
+            raise StartError(f"cannot log in to its database: {error}") from None
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
             structlog.get_logger().warning("database.away", error=repr(error))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
@@ -243,10 +251,13 @@ async def _main(service: Service, settings: RuntimeSettings, wiring: Wiring) -> 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.stopping.set)
         running.readiness.add_check("database", _database_check(running))
+        running.readiness.add_check("clock", _clock_check(running))
         if not service.own_http:
             await stack.enter_async_context(_health_server(running))
         wanted = (*service.tasks, *map(measuring, (QUEUES, READINESS, *service.measures)))
         tasks = [asyncio.create_task(task(running), name=task.__name__) for task in wanted]
+        watch = running.processor.database.watch(running.pool, running.clock, OUTAGES)
+        tasks.append(asyncio.create_task(watch, name="database watch"))
         bus = asyncio.create_task(_live_on_bus(running), name="bus")
         stop = asyncio.create_task(running.stopping.wait(), name="stop")
         log.info("service.started", environment=settings.environment)
@@ -346,7 +357,14 @@ async def _live_on_bus(running: Running) -> None:
 def _database_check(running: Running) -> Callable[[], Awaitable[str | None]]:
     async def check() -> str | None:
         await running.pool.fetchval("select 1")
-        return None
+        return running.processor.database.problem
+
+    return check
+
+
+def _clock_check(running: Running) -> Callable[[], Awaitable[str | None]]:
+    async def check() -> str | None:
+        return running.processor.database.clock_problem
 
     return check
 

@@ -19,6 +19,7 @@ import structlog
 from contracts.events import RequestRefused
 from runtime.batch import Batch, Item, Local, correlation_of, message_of
 from runtime.clock import Clock
+from runtime.database_health import DatabaseHealth
 from runtime.floor import not_before_floor
 from runtime.inbox import PATIENCE, Delivery, HeldBack, Turn, seen_by, set_aside, streams_of, turn
 from runtime.metrics import BATCH_SECONDS, MESSAGES
@@ -96,6 +97,7 @@ class Processor:
         self._waiting_poll_at = 0.0
         self._committing = False
         self.beat: Callable[[], None] = lambda: None
+        self.database: Final = DatabaseHealth()
 
     async def submit(self, delivery: Delivery) -> None:
         """Queue a message from the bus; waits while the queue is full."""
@@ -202,13 +204,14 @@ class Processor:
             except COLLISIONS as error:
                 structlog.get_logger().info("batch.collided", error=repr(error))
             except OUTAGES as error:
-                structlog.get_logger().warning("database.away", error=repr(error))
+                self.database.failed(error)
                 items = self._worth_another_try(items)
                 await asyncio.sleep(OUTAGE_RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - whatever a handler raises is the message's
                 await self._bisect(items, error)
                 return
             else:
+                self.database.succeeded()
                 await self._conclude(batch, len(items))
                 return
 
@@ -261,7 +264,7 @@ class Processor:
                 async with self._store.transaction() as transaction:
                     await transaction.write(Changes(set_aside=rows))
             except OUTAGES as error:
-                structlog.get_logger().warning("database.away", error=repr(error))
+                self.database.failed(error)
                 await asyncio.sleep(OUTAGE_RETRY_SECONDS)
             else:
                 return
