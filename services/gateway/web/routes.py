@@ -9,6 +9,9 @@ from starlette.routing import Route
 
 from services.gateway.web import (
     assets,
+    billing,
+    billing_close,
+    billing_credits,
     buying,
     deploying,
     deployment,
@@ -38,6 +41,9 @@ PARTS: Final[tuple[Pages, ...]] = (
     profile.pages,
     projects.pages,
     publish.pages,
+    billing.pages,
+    billing_close.pages,
+    billing_credits.pages,
     revenue.pages,
     statements.pages,
     users.pages,
