@@ -12,11 +12,11 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format asyncapi schemas rights sbom bench lock clean
+.PHONY: help setup up demo test check format asyncapi schemas rights sbom screenshots bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
-		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+		while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -70,6 +70,9 @@ rights: $(STAMP) ## export the services' rights on the bus for NATS' Helm chart
 
 sbom: $(STAMP) ## list what the image is made of, as a CycloneDX document
 	@mkdir -p build && $(BIN)/cyclonedx-py requirements --output-reproducible --output-file build/sbom.json requirements.lock && echo build/sbom.json
+
+screenshots: $(STAMP) $(SCRIPTS) ## take pictures of the main pages for docs/pages
+	@$(BIN)/python -m tests.browser.screenshots
 
 bench: $(STAMP) $(SCRIPTS) ## measure, beside a reference of the same minute
 	@$(BIN)/tollgate bench $(ARGS)
