@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format asyncapi schemas rights sbom screenshots bench lock clean
+.PHONY: help setup up demo test check format asyncapi schemas rights alerts sbom screenshots bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -67,6 +67,9 @@ asyncapi: $(STAMP) ## export the AsyncAPI 3 document of the whole system
 
 rights: $(STAMP) ## export the services' rights on the bus for NATS' Helm chart
 	@$(BIN)/tollgate bus permissions --helm > deploy/k8s/nats/rights.json && echo deploy/k8s/nats/rights.json
+
+alerts: $(STAMP) ## make the alerts for Kubernetes of those in deploy/observability
+	@$(BIN)/python deploy/observability/prometheus_rule.py > deploy/k8s/components/monitoring/alerts.yaml && echo deploy/k8s/components/monitoring/alerts.yaml
 
 sbom: $(STAMP) ## list what the image is made of, as a CycloneDX document
 	@mkdir -p build && $(BIN)/cyclonedx-py requirements --output-reproducible --output-file build/sbom.json requirements.lock && echo build/sbom.json

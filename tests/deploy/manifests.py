@@ -15,6 +15,7 @@ from tests.support.tools import program
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "k8s"
+OBSERVABILITY: Final = ROOT / "deploy" / "observability"
 OVERLAYS: Final = ("dev", "production")
 
 Manifest = dict[str, Any]

@@ -1,21 +1,19 @@
 """Alerts: each fires on what it is for, and has a page that says what to do."""
 
-import re
 import subprocess
 from pathlib import Path
 from shutil import copy
 from typing import Any
 
 import yaml
-from prometheus_client import REGISTRY
 
-from tests.deploy.manifests import KUBERNETES, ROOT
+from tests.deploy.manifests import KUBERNETES, OBSERVABILITY, ROOT
+from tests.deploy.measured import asked, series
 from tests.support.tools import program
 
 
 def rules() -> dict[str, Any]:
-    text = (KUBERNETES / "components" / "monitoring" / "alerts.yaml").read_text()
-    found: dict[str, Any] = yaml.safe_load(text)["spec"]
+    found: dict[str, Any] = yaml.safe_load((OBSERVABILITY / "rules.yaml").read_text())
     return found
 
 
@@ -56,10 +54,17 @@ def test_each_alert_says_who_is_woken_and_where_it_says_what_to_do() -> None:
 
 
 def test_alerts_ask_only_for_what_is_measured() -> None:
-    import runtime.metrics  # noqa: F401, PLC0415 - registers what it measures
-
-    measured = {sample.name for metric in REGISTRY.collect() for sample in metric.samples}
-    measured |= {f"{metric.name}_total" for metric in REGISTRY.collect()}
     for name, rule in alerts().items():
-        asked = set(re.findall(r"\btollgate_\w+", rule["expr"]))
-        assert asked <= measured, name
+        assert asked(rule["expr"]) <= series(), name
+
+
+def test_kubernetes_has_the_same_alerts() -> None:
+    text = (KUBERNETES / "components" / "monitoring" / "alerts.yaml").read_text()
+    assert yaml.safe_load(text)["spec"] == rules(), "make alerts"
+
+
+def test_every_runbook_of_an_alert_is_listed() -> None:
+    listed = (ROOT / "docs" / "runbooks" / "README.md").read_text()
+    for name, rule in alerts().items():
+        assert f"`{name}`" in listed, name
+        assert f"({Path(rule['annotations']['runbook']).name})" in listed
