@@ -1,6 +1,7 @@
-"""A module that prints without measure: the log is cut, and its runner needs no more for it.
+"""Output without measure: the log is cut, whole up to there, and its runner needs no more for it.
 
-Terraform itself tells about 1 MiB of output a second, so that a hundred MiB take minutes.
+Terraform itself tells about 1 MiB of output a second, so that a hundred MiB take minutes: those are
+printed by a program that stands where Terraform is configured.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from services.deployer.runner.log_file import FULL
-from tests.integration.deployer.modules import running
+from services.deployer.runner.log_file import CUT, FULL, LINE_LENGTH_MAX
+from tests.integration.deployer.modules import module, running
 from tests.integration.deployer.processes import HandledDeployer
 from tests.support.tools import program
 
@@ -45,6 +46,57 @@ class TestFlood:
         assert 0 < most.memory_bytes < 200 * MIB
         # As JSON it is more than four times as much; what was read is given back at once.
         assert 0 < most.disk_bytes < 12 * MIB
+
+
+PRINTS = """#!/bin/sh
+case "$1" in
+  version) echo prints v1 ;;
+  apply)
+    seq -f "%.0f" 0 9
+    head -c 1048576 /dev/zero | tr '\\0' y; echo
+    seq -f "%.0f {filling}" 10 {last}
+    echo the end ;;
+esac
+"""
+FILLING = 1_000
+
+
+class TestHundredMebibytes:
+    """The program that is configured prints a hundred MiB, with a line of one MiB among them."""
+
+    @pytest.fixture
+    def bounds(self, folder: Path) -> dict[str, Any]:
+        prints = folder / "prints"
+        prints.write_text(PRINTS.format(filling="x" * FILLING, last=100 * MIB // FILLING))
+        prints.chmod(0o755)
+        return {"log_bytes_max": 4 * MIB, "terraform": str(prints)}
+
+    async def test_the_log_is_whole_up_to_where_it_is_cut(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        deployment_id = await deployer.deploy(module(tmp_path / "nothing", ""), {})
+        most = Most()
+        watching = asyncio.create_task(most.watch(deployer))
+        assert await deployer.until_ended(deployment_id) == "build_succeeded"
+        watching.cancel()
+        log = await deployer.log(deployment_id)
+        assert log.endswith(f"\n{FULL}")
+        assert log.count(FULL) == 1
+        assert 4 * MIB - 2 * FILLING < len(log.encode()) <= 4 * MIB
+        begin = log.index("\n0\n") + 1
+        *first, long, last = log[begin:].removesuffix(FULL).split("\n", 11)
+        assert first == [str(number) for number in range(10)]
+        assert long == "y" * LINE_LENGTH_MAX + CUT
+        numbered = [line.partition(" ") for line in last.splitlines()]
+        assert [number for number, *_ in numbered] == [
+            str(number) for number in range(10, 10 + len(numbered))
+        ]
+        assert {text for *_, text in numbered} == {"x" * FILLING}
+        assert 0 < most.memory_bytes < 200 * MIB
+        # What the program is ahead of the runner is on disk, which counts as the build's.
+        assert 0 < most.disk_bytes < 110 * MIB
+        await deployer.until_no_runner()
+        assert list(deployer.settings.work_dir.glob("build-*")) == []
 
 
 class Most:
