@@ -23,9 +23,10 @@ _MODULE: Final = {
     "module.yaml": "name: measured\ntitle: Measured\ndescription: For measuring.\ncredit_cost: 3\n",
     "variables.tf": 'variable "name" {\n  type        = string\n  description = "A name."\n}\n',
     "main.tf": 'resource "terraform_data" "measured" {\n  input = var.name\n'
-    '  provisioner "local-exec" {\n    command = "sleep 3600"\n  }\n}\n',
+    '  provisioner "local-exec" {\n    command = "COMMAND"\n  }\n}\n',
 }
-"""A module whose build never ends by itself, so that those behind it wait and take no processor."""
+NEVER_ENDS: Final = "sleep 3600"
+"""A build that never ends by itself, so that those behind it wait and take no processor."""
 
 
 class RefusedError(Exception):
@@ -62,8 +63,10 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(up: System, folder: Path, *, customers: int) -> AsyncIterator[Shop]:
-    """Give a system with a module published and so many customers."""
+async def shop(
+    up: System, folder: Path, *, customers: int, command: str = NEVER_ENDS
+) -> AsyncIterator[Shop]:
+    """Give a system with a module published, whose build runs a command, and so many customers."""
     url = up.endpoints["gateway"]
     accounts = json.loads((folder / "data" / "demo.json").read_text())["accounts"]
     async with AsyncExitStack() as stack:
@@ -82,7 +85,7 @@ async def shop(up: System, folder: Path, *, customers: int) -> AsyncIterator[Sho
         opened = Shop(admin)
         settings = {"signup_award": CREDITS, "self_registration": True}
         await admin.asks("PATCH", "/api/settings", settings)
-        opened.module_id = await _publish(admin, _repository(folder / "modules"))
+        opened.module_id = await _publish(admin, _repository(folder / "modules", command))
         for number in range(customers):
             account = {
                 "email": f"customer-{number}@example.org",
@@ -112,11 +115,11 @@ async def _publish(admin: Customer, repository: Path) -> str:
     return str(found[0])
 
 
-def _repository(folder: Path) -> Path:
+def _repository(folder: Path, command: str) -> Path:
     module = folder / "measured"
     module.mkdir(parents=True)
     for name, text in _MODULE.items():
-        (module / name).write_text(text)
+        (module / name).write_text(text.replace("COMMAND", command))
     git = ("git", "-C", str(folder), "-c", "user.name=bench", "-c", "user.email=bench@example.org")
     for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "measured")):
         subprocess.run((*git, *words), check=True)

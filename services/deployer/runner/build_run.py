@@ -90,6 +90,7 @@ class BuildRun:
         self._terraform: TerraformBuild
         self._heard_at = monotonic_seconds()
         self._reason: Reason | None = None
+        self._something_said = asyncio.Event()
         self._sent = 0
         self._progress_sent: Progress = (0, None)
 
@@ -107,7 +108,7 @@ class BuildRun:
             self._order,
             self._job,
             state=state,
-            say=self._log.write,
+            say=self._say,
             pieces=Pieces(self._redactor),
             secrets=self.output_secrets,
         )
@@ -146,7 +147,7 @@ class BuildRun:
         An apply that ended well has made everything, whatever it was told meanwhile: the build is
         a success.
         """
-        self._log.write("Fetching the module")
+        self._say("Fetching the module")
         await self._terraform.unpack(await self._source())
         destroys = self._job.action == "DESTROY"
         change = self._terraform.destroy if destroys else self._terraform.apply
@@ -215,11 +216,17 @@ class BuildRun:
         if reason == "INTERRUPTED":
             grace = min(grace, self._order.interruption_seconds_max / 2)
         if self._terraform.stop(grace):
-            self._log.write(f"Stopping: {SAID[reason]}")
+            self._say(f"Stopping: {SAID[reason]}")
+
+    def _say(self, text: str) -> None:
+        self._log.write(text)
+        self._something_said.set()
 
     async def _send_log_as_it_grows(self) -> None:
+        """Send a line at once where nothing was said lately, else what has gathered meanwhile."""
         while True:
-            await asyncio.sleep(LOG_SECONDS)
+            await self._something_said.wait()
+            self._something_said.clear()
             try:
                 await self._send_log()
             except (StaleError, RefusedError) as error:
@@ -227,7 +234,9 @@ class BuildRun:
                 return
             except (*NOT_NOW, ValueError) as error:
                 _note(f"log not heard: {error}")
+                self._something_said.set()
                 await asyncio.sleep(self._job.heartbeat_seconds)
+            await asyncio.sleep(LOG_SECONDS)
 
     async def _send_log(self) -> None:
         """Send what has not been heard yet: the log's next pieces, and how far Terraform is.
@@ -264,7 +273,7 @@ class BuildRun:
             case None:
                 pass
         message = self._redactor.clean(failed.message)[:ERROR_LENGTH_MAX]
-        self._log.write(f"Failed: {message}")
+        self._say(f"Failed: {message}")
         return Report(
             status=status, code=failed.code, message=message, platform_fault=failed.platform_fault
         )

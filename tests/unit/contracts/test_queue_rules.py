@@ -2,6 +2,7 @@ from collections import Counter, deque
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +116,14 @@ def started_one_by_one(queue: list[Waiting], slots: int) -> list[str]:
             running.append(build.user_id)
         running.popleft()
     return started
+
+
+@pytest.mark.parametrize("slots", [1, 4, 7])
+def test_whoever_asked_last_has_a_build_in_each_round_of_five_hundred(slots: int) -> None:
+    queue = [waiting(f"user-{number // 10}", number, number) for number in range(500)]
+    started = started_one_by_one(queue, slots)
+    rounds = [started[begin : begin + 50] for begin in range(0, 500, 50)]
+    assert [len(set(users)) for users in rounds] == [50] * 10
 
 
 @given(QUEUES, st.integers(1, 6))
