@@ -11,13 +11,26 @@ from services.gateway.asking import ask
 from services.gateway.events import VerificationAsked
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import only
+from services.gateway.http.credits import shown_balance
 from services.gateway.http.cursors import LIMIT_DEFAULT, LIMIT_MAX
 from services.gateway.http.outcomes import PENDING, conclude
-from services.gateway.http.parameters import Asker, IdInQuery, OperationId, TheGateway
+from services.gateway.http.parameters import (
+    Asker,
+    IdInQuery,
+    Moment,
+    OperationId,
+    TheGateway,
+    moment,
+)
 from services.gateway.http.problems import ProblemError, invalid
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Output
-from services.gateway.queries.ledger import list_events, position_of, verification_by_id
+from services.gateway.queries.ledger import (
+    list_events,
+    position_of,
+    totals_as_of,
+    verification_by_id,
+)
 
 router = resource("Ledger")
 
@@ -25,7 +38,10 @@ WORTH_DOING_FOR: Final = timedelta(hours=6)
 
 
 class LedgerEvent(Output):
-    """One message of the ledger. `sequence` counts those of its stream, without a gap."""
+    """One message of the ledger. `sequence` counts those of its stream, without a gap.
+
+    It tells of the stored fact at `fact_version` of its stream, whose chained hash is `fact_hash`.
+    """
 
     id: str
     stream: str
@@ -35,6 +51,8 @@ class LedgerEvent(Output):
     at: datetime
     correlation_id: str
     causation_id: str | None
+    fact_version: int | None
+    fact_hash: str | None
     data: Any
 
 
@@ -88,6 +106,32 @@ async def ledger_events(
     return LedgerEvents(
         items=shown, next_after=shown[-1].id if shown else after, more=len(items) > limit
     )
+
+
+class LedgerTotals(Output):
+    """What all wallets owned together at an instant; purchased credits are net of `debt`."""
+
+    as_of: datetime
+    wallets: int
+    awarded: int
+    purchased: int
+    total: int
+    held: int
+    frozen: int
+    debt: int
+    available: int
+
+
+@router.get("/api/ledger/totals")
+@only("finance", "admin")
+async def ledger_totals(gateway: TheGateway, as_of: Moment = None) -> LedgerTotals:
+    """Add up what all wallets own, now or as it was after all that had happened by an instant."""
+    at = moment(as_of, "as_of") or gateway.now
+    async with gateway.connection() as connection:
+        wallets, all_of_them = await totals_as_of(connection, at)
+    balance = shown_balance("", all_of_them)
+    same = ("awarded", "purchased", "total", "held", "frozen", "debt", "available", "as_of")
+    return LedgerTotals(wallets=wallets, **{name: getattr(balance, name) for name in same})
 
 
 @router.post("/api/ledger/verify", responses=PENDING, response_model=Verification)

@@ -11,8 +11,8 @@ from services.gateway.projections.statements import SqlProjection, Statement
 
 _EVENT: Final = """
     insert into ledger_events (id, stream, sequence, type, user_id, at, correlation_id,
-                               causation_id, data)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                               causation_id, fact_version, fact_hash, data)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     on conflict (stream, sequence) do nothing"""
 _VERIFICATION: Final = """
     insert into ledger_verifications (request_id, events, head, segments, sealed, ok, first_bad,
@@ -29,7 +29,8 @@ def _statements(change: Change) -> Iterator[Statement]:
         user_id = None if isinstance(event, PeriodAttested) else event.user_id
         place = (change.id, change.subject, change.sequence, change.type, user_id, change.time)
         causes = (change.correlationid, change.causationid)
-        yield _EVENT, (*place, *causes, event.model_dump_json())
+        fact = (change.factversion, change.facthash)
+        yield _EVENT, (*place, *causes, *fact, event.model_dump_json())
     if isinstance(event, LedgerVerified):
         first_bad = None if event.first_bad is None else event.first_bad.model_dump()
         yield (

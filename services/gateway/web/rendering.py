@@ -94,6 +94,11 @@ def data(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - see above
 
 
+def pretty(value: Any) -> str:
+    """Return a value as JSON that people can read."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
 def with_query(path: str, **parameters: Any) -> str:
     """Return an address with those parameters that have a value."""
     given = {
@@ -125,6 +130,7 @@ def environment() -> Environment:
         words=words,
         markdown=markdown,
         data=data,
+        pretty=pretty,
     )
     made.globals.update(asset=address_of, navigation=navigation, with_query=with_query)
     return made

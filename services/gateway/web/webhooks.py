@@ -133,6 +133,8 @@ async def remove_webhook(visit: Visit) -> Response:
 
 def instant(text: str) -> str:
     """Return what a field of date and time has, as an instant in UTC; another text as it is."""
+    if text.endswith("Z"):
+        return text
     return f"{text}:00Z" if text.count(":") == 1 else f"{text}Z"
 
 

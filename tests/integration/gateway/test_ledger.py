@@ -117,10 +117,10 @@ async def test_what_does_not_fit_is_named_and_a_long_verification_is_answered_la
 
 
 @pytest.mark.parametrize("role", ["user", "partner", "agent", "support"])
-@pytest.mark.parametrize("call", ["events", "verify"])
+@pytest.mark.parametrize("call", ["events", "totals", "verify"])
 async def test_nobody_else_may_look_at_the_ledger(api: Api, role: str, call: str) -> None:
     person = await api.person(role)
-    method = "GET" if call == "events" else "POST"
+    method = "POST" if call == "verify" else "GET"
     await person.is_refused(method, f"/api/ledger/{call}", status=403, code="FORBIDDEN")
 
 
@@ -128,3 +128,17 @@ async def test_what_is_no_event_of_the_ledger_is_refused(api: Api) -> None:
     finance = await api.person("finance")
     path = "/api/ledger/events?after=nothing"
     await finance.is_refused("GET", path, status=422, code="INVALID_INPUT")
+
+
+async def test_the_totals_of_all_wallets_are_told_as_of_an_instant(api: Api) -> None:
+    finance, ada, bob = await api.person("finance"), await api.person(), await api.person()
+    await Ledger(api, ada.id).awards(100)
+    await Ledger(api, bob.id).sells(50, 5_000)
+
+    now = await finance.gets("/api/ledger/totals")
+    before = await finance.gets("/api/ledger/totals", as_of="2020-01-01")
+
+    same = ("wallets", "awarded", "purchased", "total", "held", "available")
+    assert [now[name] for name in same] == [2, 100, 50, 150, 0, 150]
+    assert [before[name] for name in same] == [0, 0, 0, 0, 0, 0]
+    assert before["as_of"] == "2020-01-01T00:00:00Z"
