@@ -59,13 +59,13 @@ def platform_repository(folder: Path) -> str:
     """Return the address of a repository with the examples, and one broken module."""
     shutil.copytree(EXAMPLES, folder)
     _write(folder / BROKEN, {"module.yaml": BROKEN_MODULE_YAML, "main.tf": ""})
-    return _committed(folder)
+    return committed(folder)
 
 
 def partners_repository(folder: Path) -> str:
     """Return the address of a partner's repository with one module."""
     _write(folder / PARTNERS, _PARTNERS_MODULE)
-    return _committed(folder)
+    return committed(folder)
 
 
 def half_finished_repository(folder: Path) -> str:
@@ -122,7 +122,7 @@ output "word" {{
 def gated_repository(folder: Path) -> str:
     """Return the address of a repository with the gated module."""
     _write(folder / GATED, _GATED_MODULE)
-    return _committed(folder)
+    return committed(folder)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -137,7 +137,8 @@ def commit(folder: Path) -> None:
     _git(folder, "commit", "--quiet", "--message=Modules")
 
 
-def _committed(folder: Path) -> str:
+def committed(folder: Path) -> str:
+    """Make a repository of a folder, and return its address."""
     _git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder)
     return folder.as_uri()

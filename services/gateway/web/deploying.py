@@ -14,6 +14,7 @@ from services.gateway.web.variable_form import (
     WAYS,
     Step,
     entered_as,
+    focus_of,
     steps_of,
     with_row,
     without_row,
@@ -166,7 +167,7 @@ async def _deploy_page(visit: Visit, form: Form, draft: Draft, *, status: int = 
         module=draft.module,
         projects=projects,
         action=f"/deploy/{draft.module['id']}",
-        focus=_focus(form),
+        focus=focus_of(draft.steps, form.value("do")),
     )
 
 
@@ -181,7 +182,7 @@ async def _update_page(visit: Visit, form: Form, draft: Draft, *, status: int = 
         module=draft.module,
         deployment=deployment,
         action=f"/deployments/{deployment['id']}/update",
-        focus=_focus(form),
+        focus=focus_of(draft.steps, form.value("do")),
     )
 
 
@@ -276,9 +277,3 @@ def _name_in(problem: Mapping[str, Any]) -> str:
     """Return the variable that a problem's pointer leads to."""
     step = str(problem["pointer"]).removeprefix("/variables/").partition("/")[0]
     return step.replace("~1", "/").replace("~0", "~")
-
-
-def _focus(form: Form) -> str:
-    """Return the name of the field that goes on after a button of the form."""
-    act, _, rest = form.value("do").partition(":")
-    return rest if act == "add" else rest.rpartition(":")[0] if act in {"drop", "as"} else ""

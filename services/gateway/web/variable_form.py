@@ -5,14 +5,14 @@ right or wrong. Secrets are never shown again.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from contracts.variables.types import Primitive
-from services.gateway.web.variable_slots import ABSENT, Slot, slot_of
+from services.gateway.web.variable_slots import ABSENT, Slot, escaped, slot_of
 from services.gateway.web.variables import (
     ROWS_MAX,
     Fields,
@@ -30,6 +30,7 @@ Shown = Literal[
     "text", "lines", "number", "choice", "json", "rows", "entries", "attributes", "items", "secret",
     "secret-json",
 ]  # fmt: skip
+_WITH_ROWS: Final = frozenset({"rows", "entries"})
 _BESIDE: Final = ("use:", "as:", "rows:", "key:")
 USES: Final = {"null": "Null", "empty": "Empty"}
 
@@ -166,6 +167,34 @@ def field_of(slot: Slot, fields: Fields, label: str, *, secret: bool = False) ->
         uses=tuple((use, USES[use]) for use in slot.uses),
         can_be_left_out=not slot.in_a_list,
     )
+
+
+def focus_of(steps: Iterable[Step], act: str) -> str:
+    """Return the name of the control to go on at after an act: `add:NAME`, `drop:NAME:3`, `as:…`.
+
+    A list that is empty now has its own name, which is its button's to add.
+    """
+    what, _, rest = act.partition(":")
+    name = rest if what == "add" else rest.rpartition(":")[0]
+    name = f"/variables/{escaped(name)}" if what == "as" else name
+    shown = (each.field for step in steps for each in step.variables)
+    found = next((each for field in shown for each in _within(field) if each.name == name), None)
+    if found is None:
+        return ""
+    last_row = found.parts[-1:] if what != "as" and found.shown in _WITH_ROWS else ()
+    return _first_in(last_row[0] if last_row else found)
+
+
+def _within(field: Field) -> Iterator[Field]:
+    yield field
+    for part in field.parts:
+        yield from _within(part)
+
+
+def _first_in(field: Field) -> str:
+    if field.key is not None:
+        return field.key_name
+    return _first_in(field.parts[0]) if field.parts else field.name
 
 
 def with_row(fields: Fields, name: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from contracts.variables.types import (
 from services.gateway.web.variable_form import (
     entered_as,
     field_of,
+    focus_of,
     steps_of,
     with_row,
     without_row,
@@ -299,6 +300,17 @@ def test_only_changes_that_are_not_safe_are_warned_of() -> None:
         (True, False),
         (True, True),
     ]
+
+
+def test_after_a_button_one_goes_on_at_what_it_made() -> None:
+    offered = [variable("list(object({a = map(string)}))")]
+    fields = {"rows:/variables/x": "2", "rows:/variables/x/1/a": "1"}
+    steps = steps_of(offered, fields)
+    assert focus_of(steps, "add:/variables/x/1/a") == "key:/variables/x/1/a/0"
+    assert focus_of(steps, "add:/variables/x") == "key:/variables/x/1/a/0"
+    assert focus_of(steps, "drop:/variables/x/0/a:0") == "/variables/x/0/a"
+    assert focus_of(steps, "as:x:json") == "/variables/x/0/a"
+    assert focus_of(steps, "add:/variables/y") == ""
 
 
 def test_options_are_chosen_exactly() -> None:
