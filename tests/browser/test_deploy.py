@@ -76,53 +76,10 @@ def test_a_variable_of_every_kind_is_stored_as_it_was_entered(
     page = signs_in("user").goes_to(f"/deploy/{every_kind}")
     expect(page.locator("#quote")).to_contain_text("Still to fill in")
     assert barriers(page) == []
-    named(page, "title").fill("Zoë's")
-    expect(named(page, "code")).to_have_value("007")
-    named(page, "code").fill("0042")
-    more = page.locator("#variable-note details")
-    more.locator("summary").click()
-    more.get_by_role("button", name="Enter several lines").click()
-    page.locator("textarea[name='/variables/note']").fill("one\ntwo")
-    page.locator("#variable-region").get_by_label("us", exact=True).check()
-    named(page, "secret").fill("s3cret")
-    assert barriers(page) == []
-    page.locator("#step-1").get_by_role("button", name="Next").click()
-    named(page, "replicas").fill("three")
-    expect(page.locator("#errors-replicas")).to_contain_text("must be a number")
-    named(page, "replicas").fill("3")
-    expect(named(page, "share")).to_have_value("0.1")
-    named(page, "share").fill("0.30")
-    page.locator("#variable-enabled").get_by_label("No (false)").check()
-    expect(page.locator("#variable-public").get_by_label("Not set")).to_be_checked()
-    expect(named(page, "window/0")).to_have_value("2")
-    named(page, "window/1").fill("monday")
-    page.locator("#step-2").get_by_role("button", name="Next").click()
-    page.get_by_role("button", name="Remove zones 1").click()
-    expect(named(page, "zones/0")).to_have_value("b")
-    page.get_by_role("button", name="Add to zones").click()
-    expect(named(page, "zones/1")).to_be_focused()
-    page.keyboard.type("c")
-    for number in ("8080", "443"):
-        page.get_by_role("button", name="Add to ports").click()
-        expect(page.locator("#variable-ports input:focus")).to_have_count(1)
-        page.keyboard.type(number)
-    page.get_by_role("button", name="Add to labels").click()
-    expect(page.locator("[name='key:/variables/labels/0']")).to_be_focused()
-    page.keyboard.type("a/b ~")
-    named(page, "labels/0").fill("")
-    named(page, "owner/name").fill("Ö")
-    page.get_by_role("button", name="Add to pools").click()
-    expect(named(page, "pools/0/name")).to_be_focused()
-    page.keyboard.type("gpu")
-    named(page, "pools/0/size").fill("2.50")
-    page.get_by_role("button", name="Add to tags").click()
-    page.locator("[name='key:/variables/pools/0/tags/0']").fill("k")
-    named(page, "pools/0/tags/0").fill("v")
-    named(page, "rules").fill('{"x": [{"y": ["1"]}]')
-    expect(page.locator("#errors-rules")).to_contain_text("is no JSON")
-    named(page, "rules").fill('{"x": [{"y": ["1"]}]}')
-    named(page, "extra").fill('[1, "1", null]')
-    expect(page.locator("#errors-rules")).to_have_text("")
+    fills_in_texts(page)
+    fills_in_numbers(page)
+    fills_in_lists(page)
+    fills_in_objects(page)
     assert barriers(page) == []
     page.get_by_role("button", name="Deploy").click()
     made = deployed(stage, page)
@@ -151,6 +108,69 @@ def test_a_variable_of_every_kind_is_stored_as_it_was_entered(
     changed = {"title": "Zoë", "code": "0043"}
     assert again["variables"] == {**made["variables"], **changed}
     assert again["outputs"]["secret_length"]["value"] == len("s3cret")
+
+
+def fills_in_texts(page: Page) -> None:
+    """Fill in the first step."""
+    named(page, "title").fill("Zoë's")
+    expect(named(page, "code")).to_have_value("007")
+    named(page, "code").fill("0042")
+    more = page.locator("#variable-note details")
+    more.locator("summary").click()
+    more.get_by_role("button", name="Enter several lines").click()
+    page.locator("textarea[name='/variables/note']").fill("one\ntwo")
+    page.locator("#variable-region").get_by_label("us", exact=True).check()
+    named(page, "secret").fill("s3cret")
+    assert barriers(page) == []
+    page.locator("#step-1").get_by_role("button", name="Next").click()
+
+
+def fills_in_numbers(page: Page) -> None:
+    """Fill in the second step."""
+    named(page, "replicas").fill("three")
+    expect(page.locator("#errors-replicas")).to_contain_text("must be a number")
+    named(page, "replicas").fill("3")
+    expect(named(page, "share")).to_have_value("0.1")
+    named(page, "share").fill("0.30")
+    page.locator("#variable-enabled").get_by_label("No (false)").check()
+    expect(page.locator("#variable-public").get_by_label("Not set")).to_be_checked()
+    expect(named(page, "window/0")).to_have_value("2")
+    named(page, "window/1").fill("monday")
+    page.locator("#step-2").get_by_role("button", name="Next").click()
+
+
+def fills_in_lists(page: Page) -> None:
+    """Fill in the third step's lists and maps."""
+    page.get_by_role("button", name="Remove zones 1").click()
+    expect(named(page, "zones/0")).to_have_value("b")
+    page.get_by_role("button", name="Add to zones").click()
+    expect(named(page, "zones/1")).to_be_focused()
+    page.keyboard.type("c")
+    for number in ("8080", "443"):
+        page.get_by_role("button", name="Add to ports").click()
+        expect(page.locator("#variable-ports input:focus")).to_have_count(1)
+        page.keyboard.type(number)
+    page.get_by_role("button", name="Add to labels").click()
+    expect(page.locator("[name='key:/variables/labels/0']")).to_be_focused()
+    page.keyboard.type("a/b ~")
+    named(page, "labels/0").fill("")
+    named(page, "owner/name").fill("Ö")
+
+
+def fills_in_objects(page: Page) -> None:
+    """Fill in what else is in the third step."""
+    page.get_by_role("button", name="Add to pools").click()
+    expect(named(page, "pools/0/name")).to_be_focused()
+    page.keyboard.type("gpu")
+    named(page, "pools/0/size").fill("2.50")
+    page.get_by_role("button", name="Add to tags").click()
+    page.locator("[name='key:/variables/pools/0/tags/0']").fill("k")
+    named(page, "pools/0/tags/0").fill("v")
+    named(page, "rules").fill('{"x": [{"y": ["1"]}]')
+    expect(page.locator("#errors-rules")).to_contain_text("is no JSON")
+    named(page, "rules").fill('{"x": [{"y": ["1"]}]}')
+    named(page, "extra").fill('[1, "1", null]')
+    expect(page.locator("#errors-rules")).to_have_text("")
 
 
 def updates(page: Page, deployment_id: str) -> None:

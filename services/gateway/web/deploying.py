@@ -24,8 +24,8 @@ from services.gateway.web.visit import Form, Visit
 
 pages: Final = Pages()
 
-PROJECTS_MAX: Final = 100
-"""Earlier projects that are suggested."""
+DEPLOYMENTS_LOOKED_AT: Final = 50
+"""Of so many deployments the projects are suggested."""
 _UNPROCESSABLE: Final = 422
 _ADVICE: Final = {
     "INSUFFICIENT_TOTAL_CREDITS": "You have not enough credits.",
@@ -199,11 +199,9 @@ async def _deployed(visit: Visit, version: str | None) -> tuple[dict[str, Any], 
 
 
 async def _projects(visit: Visit) -> list[str]:
-    """Return the names of one's earlier projects, where the platform counts by them."""
-    if not visit.platform.project_costs_enabled:
-        return []
-    found = await visit.api.get("/api/projects/costs", limit=PROJECTS_MAX)
-    return [each["project"] for each in found["items"] if each["project"]]
+    """Return the projects of one's newest deployments, the newest first."""
+    found = await visit.api.get("/api/deployments", limit=DEPLOYMENTS_LOOKED_AT)
+    return list(dict.fromkeys(each["project"] for each in found["items"] if each["project"]))
 
 
 def _draft_of(
