@@ -58,18 +58,19 @@ class Draft:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The form's steps; what is not filled in yet is wrong only once it was to be final."""
-        told = [each for each in self.problems if self.is_final or each["code"] != "REQUIRED"]
+        told = [each for each in self.problems if self.is_final or not _is_missing(each)]
         return steps_of(self.module["variables"], self.fields, told, self.present)
 
     @property
     def missing(self) -> list[str]:
         """The variables that are still to be filled in."""
-        return [_name_in(each) for each in self.problems if each["code"] == "REQUIRED"]
+        found = (_name_in(each) for each in self.problems if _is_missing(each))
+        return list(dict.fromkeys(found))
 
     @property
     def wrong(self) -> list[str]:
         """The variables with something that cannot stay as it is."""
-        found = (_name_in(each) for each in self.problems if each["code"] != "REQUIRED")
+        found = (_name_in(each) for each in self.problems if not _is_missing(each))
         return list(dict.fromkeys(found))
 
     @property
@@ -241,18 +242,16 @@ async def _ask(visit: Visit, draft: Draft) -> None:
     if not draft.is_sent:
         draft.values, _ = values_of(draft.module["variables"], draft.fields, draft.present)
     asked = {"module_id": draft.module["id"], "version": draft.module["shown_version"]}
-    kept = {name for name, value in draft.values.items() if value == MASK}
+    secret = {each["name"] for each in draft.module["variables"] if each["sensitive"]}
+    kept = {name for name in secret if draft.values.get(name) == MASK}
     values = {name: value for name, value in draft.values.items() if name not in kept}
     draft.quote, problems = await asyncio.gather(
         visit.api.post("/api/quotes", asked),
         _problems(visit, {**asked, "variables": values}),
     )
-    if draft.problems:
-        return
-    secret = {each["name"] for each in draft.module["variables"] if each["sensitive"]} & kept
-    draft.problems = [
-        each for each in problems if each["code"] != "REQUIRED" or _name_in(each) not in secret
-    ]
+    # What could not be read was not sent, and so is missing for the API; kept secrets are too.
+    known = kept | {_name_in(each) for each in draft.problems}
+    draft.problems += [each for each in problems if _name_in(each) not in known]
 
 
 async def _problems(visit: Visit, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -269,6 +268,11 @@ def _invalid(problems: list[dict[str, Any]]) -> ApiProblem:
     title = "The variables are not valid"
     body = {"code": "INVALID_VARIABLES", "title": title, "errors": problems}
     return ApiProblem(_UNPROCESSABLE, body)
+
+
+def _is_missing(problem: Mapping[str, Any]) -> bool:
+    """Return whether nothing was entered yet, in a variable or in a part of it."""
+    return str(problem["code"]) == "REQUIRED" or str(problem["message"]) == "is required"
 
 
 def _name_in(problem: Mapping[str, Any]) -> str:

@@ -77,6 +77,7 @@ class VariableShown:
     field: Field
     default: str | None
     problems: tuple[tuple[str, str], ...]
+    wrong: frozenset[str]
     ways: tuple[tuple[Way, str], ...]
     is_kept: bool
     was_entered: bool
@@ -130,7 +131,8 @@ def variable_shown(
         variable=variable,
         field=control,
         default=json_text(variable["default"]) if has_default else None,
-        problems=_problems_of(slot.pointer, problems),
+        problems=_problems_of(control, problems),
+        wrong=frozenset(str(each["pointer"]) for each in problems),
         ways=() if secret else _ways(slot, control),
         is_kept=secret and present is not None and variable["name"] in present,
         was_entered=secret and bool(fields.get(slot.name)),
@@ -295,13 +297,27 @@ def _ways(slot: Slot, control: Field) -> tuple[tuple[Way, str], ...]:
 
 
 def _problems_of(
-    pointer: str, problems: Sequence[Mapping[str, Any]]
+    control: Field, problems: Sequence[Mapping[str, Any]]
 ) -> tuple[tuple[str, str], ...]:
+    """Return what is wrong in a variable: where in it, as people count, and what."""
+    places = dict(_places(control, ""))
+    start = len(control.pointer) + 1
     return tuple(
-        (str(each["pointer"])[len(pointer) + 1 :], str(each["message"]))
+        (places.get(pointer, pointer[start:]), str(each["message"]))
         for each in problems
-        if _is_in(str(each["pointer"]), pointer)
+        if _is_in(pointer := str(each["pointer"]), control.pointer)
     )
+
+
+def _places(field: Field, place: str) -> Iterator[tuple[str, str]]:
+    yield field.pointer, place
+    for number, part in enumerate(field.parts, 1):
+        step = part.key if part.key is not None else part.label
+        step = str(number) if field.shown in {"rows", "items"} else step
+        yield from _places(
+            part,
+            f"{place} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} {step}" if place else step,
+        )
 
 
 def _is_in(place: str, whole: str) -> bool:

@@ -23,7 +23,7 @@ from math import isfinite
 from typing import Any, Final
 
 from contracts.variables import MASK
-from services.gateway.web.variable_slots import ABSENT, Slot, slot_of
+from services.gateway.web.variable_slots import ABSENT, Absent, Slot, slot_of
 
 ROWS_MAX: Final = 50
 """Rows of a list or map; a longer one is edited as JSON."""
@@ -120,7 +120,7 @@ def read(slot: Slot, fields: Fields, wrong: list[Wrong]) -> Any:
         case "number":
             return _read_number(slot, fields, wrong)
         case "choice":
-            return _read_choice(slot, fields)
+            return _read_choice(slot, fields, wrong)
         case "rows" | "entries":
             return _read_rows(slot, fields, wrong)
         case _:
@@ -188,8 +188,7 @@ def _unless_empty(slot: Slot, value: Any) -> Any:
 def _read_number(slot: Slot, fields: Fields, wrong: list[Wrong]) -> Any:
     text = fields.get(slot.name, "").strip()
     if not text:
-        # Nothing, of which a list has none: handed on, and refused as no number.
-        return text if slot.in_a_list else ABSENT
+        return _nothing(slot, wrong)
     if len(text) > NUMBER_LENGTH_MAX or not _NUMBER.fullmatch(text):
         return text
     try:
@@ -209,24 +208,29 @@ def exact_number(text: str) -> int | float:
     return number
 
 
-def _read_choice(slot: Slot, fields: Fields) -> Any:
+def _read_choice(slot: Slot, fields: Fields, wrong: list[Wrong]) -> Any:
     text = fields.get(slot.name, "")
     if not text:
-        return text if slot.in_a_list else ABSENT
+        return _nothing(slot, wrong)
     return next((each for each in slot.choices if json.dumps(each) == text), text)
 
 
 def _read_json(slot: Slot, fields: Fields, wrong: list[Wrong]) -> Any:
     text = fields.get(slot.name, "").strip()
     if not text:
-        if slot.in_a_list:
-            wrong.append(Wrong(slot.pointer, "is empty; it takes JSON", "REQUIRED"))
-        return ABSENT
+        return _nothing(slot, wrong)
     try:
         return value_of_json(text)
     except JsonTextError as error:
         wrong.append(Wrong(slot.pointer, str(error), "INVALID_JSON"))
         return ABSENT
+
+
+def _nothing(slot: Slot, wrong: list[Wrong]) -> Absent:
+    """Return that nothing is given, which in a list is wrong."""
+    if slot.in_a_list:
+        wrong.append(Wrong(slot.pointer, "is empty", "REQUIRED"))
+    return ABSENT
 
 
 def value_of_json(text: str) -> Any:

@@ -193,7 +193,6 @@ def test_rows_come_and_go_one_by_one(items: list[str], data: st.DataObject) -> N
         ("bool", {"/variables/x": "true"}, True),
         ("bool", {"/variables/x": ""}, ABSENT),
         ("bool", {"/variables/x": "yes"}, "yes"),
-        ("list(number)", {"rows:/variables/x": "1", "/variables/x/0": ""}, [""]),
         ("list(string)", {"rows:/variables/x": "1", "/variables/x/0": ""}, [""]),
         ("list(string)", {"rows:/variables/x": "0"}, ABSENT),
         ("list(string)", {"rows:/variables/x": "-1"}, ABSENT),
@@ -216,6 +215,8 @@ def test_what_was_entered_is_told_apart(type_: str, fields: dict[str, str], valu
     ("type_", "fields", "pointer", "code"),
     [
         ("number", {"/variables/x": "0.12345678901234567890"}, "/variables/x", "NOT_EXACT"),
+        ("list(number)", {"rows:/variables/x": "1"}, "/variables/x/0", "REQUIRED"),
+        ("tuple([bool, string])", {"/variables/x/1": "a"}, "/variables/x/0", "REQUIRED"),
         ("number", {"/variables/x": "1e999"}, "/variables/x", "NOT_EXACT"),
         ("any", {"/variables/x": "{"}, "/variables/x", "INVALID_JSON"),
         ("any", {"/variables/x": '{"a": 1, "a": 2}'}, "/variables/x", "INVALID_JSON"),
@@ -285,6 +286,8 @@ def test_groups_are_steps_in_their_order_and_problems_stand_at_their_variable() 
     assert (first.number, first.has_problems) == (1, False)
     assert (second.number, second.has_problems) == (2, True)
     assert second.variables[0].problems == (("0", "must be a string"),)
+    rows = {"rows:/variables/b": "1"}
+    assert steps_of(offered, rows, [problem])[1].variables[0].problems[0][0] == "1"
 
 
 def test_only_changes_that_are_not_safe_are_warned_of() -> None:
