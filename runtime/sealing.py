@@ -121,6 +121,18 @@ def open_sealed(sealed: str, private_jwk: str) -> bytes:
     return _open_by_any(sealed, [OKPKey.import_key(key) for key in keys])
 
 
+def check_private_key(text: str) -> None:
+    """Raise `SealingError` where a text is no private X25519 JWK, nor a set of them."""
+    try:
+        value = json.loads(text)
+        keys = [OKPKey.import_key(key) for key in value.get("keys", [value])]
+        good = bool(keys) and all(key.is_private and key["crv"] == "X25519" for key in keys)
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        good = False
+    if not good:
+        raise SealingError("a sealing key is a private JWK of type OKP, curve X25519, or a set")
+
+
 def generate_sealing_key() -> tuple[str, str]:
     """Return a new X25519 key pair as JWK texts: (private, public)."""
     key = OKPKey.generate_key("X25519", auto_kid=True)

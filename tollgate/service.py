@@ -6,7 +6,7 @@ import sys
 from pydantic import ValidationError
 
 from contracts.registry import SERVICES
-from runtime.process import run
+from runtime.process import StartError, run
 from services.settings_of import settings_class, variable
 from services.wiring import WIRING
 
@@ -22,7 +22,12 @@ def run_service(name: str) -> int:
         sys.stderr.write(f"{name} cannot start: its settings are wrong\n{describe(error)}\n")
         return 2
     main = importlib.import_module(f"services.{name}.main")
-    return run(main.build(settings), settings, WIRING)
+    try:
+        service = main.build(settings)
+    except StartError as error:
+        sys.stderr.write(f"{name} cannot start: {error}\n")
+        return 2
+    return run(service, settings, WIRING)
 
 
 def describe(error: ValidationError) -> str:

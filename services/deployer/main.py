@@ -9,7 +9,7 @@ from aiohttp import web
 
 from contracts.deployer.v1 import RequestRefused
 from runtime.archive import open_archive_store
-from runtime.process import Running, Service
+from runtime.process import Running, Service, StartError
 from runtime.sealing import DataKey
 from services.deployer.builds_api import BuildsApi
 from services.deployer.cloud_executor import CloudBuildExecutor
@@ -36,7 +36,7 @@ def build(settings: DeployerSettings) -> Service:
     """Return the service, composed."""
     woken = asyncio.Event()
     if settings.master_key is None:
-        raise ValueError("TOLLGATE_MASTER_KEY is needed: it wraps deployments' data keys")
+        raise StartError("TOLLGATE_MASTER_KEY is not set: it wraps deployments' data keys")
     master_key = DataKey.from_text(settings.master_key.get_secret_value())
     handlers = DeployerHandlers(
         sealing_key=settings.sealing_key.get_secret_value(),

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from runtime.sealing import generate_sealing_key
 from services.deployer.settings import DeployerSettings
 
 NEEDED: dict[str, Any] = {
@@ -10,7 +11,7 @@ NEEDED: dict[str, Any] = {
     "nats_user": "deployer",
     "nats_password": "hunter3",
     "archive_url": "file:///archive",
-    "sealing_key": "{}",
+    "sealing_key": generate_sealing_key()[0],
 }
 
 
