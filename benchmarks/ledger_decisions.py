@@ -50,11 +50,11 @@ def measure(status: Status) -> Row:
             with status("ledger decisions: holds and settlements"), up.service("ledger"):
                 rate = asyncio.run(_decisions_per_second(up))
             with status("ledger decisions: pgbench, TPC-B-like"):
-                tpc_b = _pgbench(up.environment, "--builtin=tpcb-like")
+                tpc_b = pgbench(up.environment, "--builtin=tpcb-like")
             with status("ledger decisions: pgbench, one-row INSERT"):
                 script = place / "insert.sql"
                 script.write_text("insert into single (body) values ('x');\n")
-                insert = _pgbench(up.environment, f"--file={script}")
+                insert = pgbench(up.environment, f"--file={script}")
             dsn = up.environment.postgres().dsn("postgres")
             with status("ledger decisions: the eventsourcing library"):
                 default = decisions_by_default(dsn, WALLETS, REFERENCE_SECONDS)
@@ -196,7 +196,7 @@ def _now() -> datetime:
     return system_clock.now()
 
 
-def _pgbench(environment: Environment, *script: str) -> float:
+def pgbench(environment: Environment, *script: str) -> float:
     """Return pgbench's transactions a second, on a database of its own of the same server."""
     server = environment.postgres()
     dsn = server.dsn("postgres")

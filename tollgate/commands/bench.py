@@ -66,6 +66,7 @@ def _measures() -> dict[str, "Measure"]:
             modules,
             ready,
             revenue_reports,
+            revenue_settlements,
             webhook_deliveries,
         )
     except ModuleNotFoundError as error:
@@ -85,6 +86,7 @@ def _measures() -> dict[str, "Measure"]:
         "build-overhead": build_overhead.measure,
         "modules": modules.measure,
         "catalog-sync": catalog_sync.measure,
+        "revenue-settlements": revenue_settlements.measure,
         "revenue-pages": revenue_reports.measure_pages,
         "revenue-csv": revenue_reports.measure_csv,
         "webhook-deliveries": webhook_deliveries.measure,
