@@ -66,7 +66,7 @@ async def checkout(visit: Visit) -> Response:
         here=f"/credits/checkout/{checkout_id}",
         is_new="new" in visit.query,
         look=look,
-        again_in=_again_in(look) if is_open and look < LOOKS_MAX else None,
+        again_in=again_in(look) if is_open and look < LOOKS_MAX else None,
     )
 
 
@@ -100,7 +100,7 @@ def _look(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= len("999") else 0
 
 
-def _again_in(look: int) -> int:
+def again_in(look: int) -> int:
     """Return after how many seconds to look again: soon at first, then ever more seldom."""
     for times, seconds in (_OFTEN, _AT_TIMES):
         if look < times:
