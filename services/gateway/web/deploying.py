@@ -1,7 +1,7 @@
 """A module's page, and the forms by which it is deployed, and its deployments are updated."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from contracts.variables import MASK
 from services.gateway.web.api import ApiProblem
+from services.gateway.web.deployment import actions
 from services.gateway.web.pages import Pages
 from services.gateway.web.variable_form import (
     WAYS,
@@ -64,14 +65,22 @@ class Draft:
     @property
     def missing(self) -> list[str]:
         """The variables that are still to be filled in."""
-        found = (_name_in(each) for each in self.problems if _is_missing(each))
-        return list(dict.fromkeys(found))
+        return self._in_order(_name_in(each) for each in self.problems if _is_missing(each))
 
     @property
     def wrong(self) -> list[str]:
         """The variables with something that cannot stay as it is."""
-        found = (_name_in(each) for each in self.problems if not _is_missing(each))
-        return list(dict.fromkeys(found))
+        return self._in_order(_name_in(each) for each in self.problems if not _is_missing(each))
+
+    @property
+    def dropped(self) -> list[str]:
+        """The variables that the deployment has, and this version of the module has not."""
+        offered = {each["name"] for each in self.module["variables"]}
+        return sorted(set(self.present or ()) - offered)
+
+    def _in_order(self, names: Iterable[str]) -> list[str]:
+        found = set(names)
+        return [each["name"] for each in self.module["variables"] if each["name"] in found]
 
     @property
     def shortage(self) -> int:
@@ -182,6 +191,7 @@ async def _update_page(visit: Visit, form: Form, draft: Draft, *, status: int = 
         draft=draft,
         module=draft.module,
         deployment=deployment,
+        is_possible="update" in actions(deployment),
         action=f"/deployments/{deployment['id']}/update",
         focus=focus_of(draft.steps, form.value("do")),
     )

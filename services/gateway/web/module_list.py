@@ -9,6 +9,7 @@ from starlette.responses import Response
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.pages import Pages
 from services.gateway.web.rendering import with_query
+from services.gateway.web.shortage import shortage
 from services.gateway.web.visit import Visit, local
 
 pages: Final = Pages()
@@ -34,8 +35,10 @@ async def modules(visit: Visit) -> Response:
     asked["pinned"] = "true" if visit.query.get("pinned") else ""
     source = visit.query.get("source", "")
     source = source if source in SOURCES else SOURCES[0]
-    found, stats = await asyncio.gather(
-        _found(visit, source, asked), visit.api.get("/api/deployments/stats")
+    found, stats, short = await asyncio.gather(
+        _found(visit, source, asked),
+        visit.api.get("/api/deployments/stats"),
+        shortage(visit),
     )
     return visit.show(
         "deploy.html",
@@ -45,6 +48,7 @@ async def modules(visit: Visit) -> Response:
         next_cursor=found["next_cursor"],
         tags=_tags(found["items"], asked["tag"]),
         stats=stats,
+        short=short,
         sorts=SORTS,
         here=with_query("/deploy", source=source, **asked),
         is_filtered=any(asked[name] for name in ("search", "tag", "pinned")),

@@ -27,6 +27,13 @@
     const button = event.target.closest("[data-to-step]");
     if (button) show(Number(button.dataset.toStep) - 1, true);
   });
+  // What takes a moment says so; coming back, the button works again.
+  form.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (button?.id !== "deploy-button") return;
+    setTimeout(() => { button.disabled = true; });
+    setTimeout(() => { button.disabled = false; }, 8000);
+  });
   // Enter goes on: it never deploys by accident.
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !event.target.matches("input")) return;
