@@ -88,10 +88,12 @@ def markdown(text: str) -> Markup:
 
 
 def data(value: Any) -> Markup:
-    """Return a value as JSON that can stand inside of a <script type="application/json">."""
+    """Return a value as JSON that can stand in an attribute with single quotes, or in a script."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # What could end the element, or begin a comment in it, is written as an escape of JSON's.
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - see above
+    # What could end the attribute or the element is written as an escape of JSON's.
+    for sign in "<>&'":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - see above
 
 
 def pretty(value: Any) -> str:

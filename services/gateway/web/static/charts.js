@@ -42,7 +42,7 @@
       if (!place.isConnected) { chart.dispose(); drawn.delete(place); }
     }
     for (const place of document.querySelectorAll("[data-chart]")) {
-      const figures = JSON.parse(document.getElementById(place.dataset.chart).textContent);
+      const figures = JSON.parse(place.dataset.chart);
       const chart = drawn.get(place) ?? echarts.init(place, null, { renderer: "canvas" });
       drawn.set(place, chart);
       chart.setOption(options(figures), true);
