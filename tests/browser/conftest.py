@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.earning import Earning, earning
 from tests.browser.visitor import WAIT_MS_MAX, Visitor
 from tests.e2e.person import Person
 from tests.support.story import Story, publish_examples, story, wait_for
@@ -52,6 +53,13 @@ def stage() -> Iterator[Story]:
             award = {"user_id": person.id, "credits": CREDITS, "reason": "to begin with"}
             told.admin.posts("/api/credits/awards", award)
         yield told
+
+
+@pytest.fixture(scope="package")
+def earned(stage: Story) -> Iterator[Earning]:
+    """Have a partner and the agent earn something."""
+    with earning(stage) as done:
+        yield done
 
 
 @pytest.fixture
