@@ -1,7 +1,11 @@
 """What logs show, and what they never do."""
 
+import json
+import os
 import subprocess
 import sys
+
+import pytest
 
 from tests.support.up import ROOT
 
@@ -43,3 +47,69 @@ def test_a_services_log_shows_no_local_variable() -> None:
         done = logged(f"configure_logging('ledger', level='info', log_format='{shape}')")
         assert "ValueError: it went wrong" in done.stdout
         assert "correct horse" not in done.stdout + done.stderr
+
+
+TRACED = """
+import logging
+import structlog
+from runtime.spans import within
+from runtime.telemetry import configure_logging
+configure_logging("ledger", level="info", log_format="json")
+with within("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+    structlog.get_logger().info("of.ours", correlation_id="1")
+    logging.getLogger("library").warning("of a library's")
+structlog.get_logger().info("of.no_trace")
+"""
+
+
+def run(program: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_line_of_the_log_names_the_trace_and_the_span_that_it_belongs_to() -> None:
+    ours, librarys, other = map(json.loads, run(TRACED).splitlines())
+    for line in (ours, librarys):
+        assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+        assert line["span_id"] == "b7ad6b7169203331"
+        assert line["service"] == "ledger"
+    assert (ours["event"], ours["correlation_id"]) == ("of.ours", "1")
+    assert "trace_id" not in other
+
+
+SPANS = """
+import sys
+from pydantic import SecretStr
+from runtime.settings import RuntimeSettings
+from runtime.telemetry import build_spans
+import services.ledger.main
+dsn, secret = SecretStr("postgresql://x"), SecretStr("x")
+settings = RuntimeSettings(postgres_dsn=dsn, nats_user="ledger", nats_password=secret)
+print(type(build_spans("ledger", settings)).__name__, "opentelemetry.sdk.trace" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "spans"),
+    [
+        ({"TOLLGATE_OTLP_ENDPOINT": ""}, "PassOn False"),
+        ({"TOLLGATE_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "Traced True"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "Traced True"),
+        (
+            {"TOLLGATE_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "TRUE"},
+            "PassOn False",
+        ),
+    ],
+)
+def test_spans_are_made_only_where_a_collector_is_named(
+    environment: dict[str, str], spans: str
+) -> None:
+    """Where none is, the SDK is not even loaded."""
+    assert run(SPANS, **environment).strip() == spans
