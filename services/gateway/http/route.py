@@ -49,6 +49,8 @@ class GatewayRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.access = access_of(endpoint)
         super().__init__(path, endpoint, **options)
+        self._begins, placeholder, _ = path.partition("{")
+        self._is_template = bool(placeholder)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -57,7 +59,11 @@ class GatewayRoute(APIRoute):
         A path that is written out is no value of another's template (as OpenAPI has it), whatever
         the method: `DELETE /api/deployments/stats` is no deletion of a deployment `stats`.
         """
-        if self.param_convertors and scope["path"] in scope["app"].state.written_out:
+        path = scope["path"]
+        # Most routes are none of the call's: that much is told without a pattern.
+        if not path.startswith(self._begins):
+            return Match.NONE, {}
+        if self._is_template and path in scope["app"].state.written_out:
             return Match.NONE, {}
         return super().matches(scope)
 
