@@ -56,7 +56,7 @@ _FILL_WORDS: Final = """
     on conflict do nothing"""
 _ANALYSED: Final = """
     select bool_and(last_autoanalyze is not null) from pg_stat_user_tables
-    where relname in ('modules', 'module_words')"""
+    where relname = any ($1::text[])"""
 
 
 def measure(status: Status) -> Row:
@@ -69,7 +69,7 @@ def measure(status: Status) -> Row:
         place = reachable(Path(folder)) / "data"
         with status("modules: starting the system"), system(place) as up:
             with status(f"modules: making {MODULES:,}"):
-                asyncio.run(_fill(up.endpoints["postgres"]["gateway"]))
+                asyncio.run(fill(up.endpoints["postgres"]["gateway"]))
             accounts = json.loads((place / "demo.json").read_text())["accounts"]
             with status("modules: calls"):
                 took = _times(up, accounts)
@@ -92,19 +92,24 @@ def measure(status: Status) -> Row:
     )
 
 
-async def _fill(dsn: str) -> None:
+async def fill(dsn: str) -> None:
     """Fill the tables, and wait until Postgres has looked at them, as it does of itself."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(_FILL, MODULES)
         await connection.execute(_FILL_WORDS)
-        begun = time.perf_counter()
-        while not await connection.fetchval(_ANALYSED):
-            if time.perf_counter() - begun > ANALYSED_SECONDS_MAX:
-                raise NotMeasuredError("Postgres has not analysed the modules")
-            await asyncio.sleep(1)
+        await until_analysed(connection, "modules", "module_words")
     finally:
         await connection.close()
+
+
+async def until_analysed(connection: asyncpg.Connection, *tables: str) -> None:
+    """Return once Postgres has looked at tables that were filled, as it does of itself."""
+    begun = time.perf_counter()
+    while not await connection.fetchval(_ANALYSED, list(tables)):
+        if time.perf_counter() - begun > ANALYSED_SECONDS_MAX:
+            raise NotMeasuredError(f"Postgres has not analysed {', '.join(tables)}")
+        await asyncio.sleep(1)
 
 
 def _times(up: System, accounts: dict[str, Any]) -> dict[str, list[float]]:
