@@ -10,12 +10,15 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
 import asyncpg
 import structlog
 
 from runtime.processor import OUTAGES
+from services.gateway.http.sse import event_bytes
 from services.gateway.wakes import FEED, Wakes, until_woken
 
 KEPT_MAX: Final = 2_000
@@ -29,7 +32,7 @@ _READ: Final = """
     where position > $1 order by position limit $2"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeedEvent:
     """An event as it is kept; `data` is JSON."""
 
@@ -39,6 +42,11 @@ class FeedEvent:
     roles: frozenset[str]
     everyone: bool
     data: str
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The event as every listener gets it, written once for all of them."""
+        return event_bytes(kind=self.kind, data=self.data, event_id=str(self.position))
 
 
 class Feed:
@@ -117,7 +125,9 @@ class Feed:
                 return []
         if position < self._kept_after:
             return await self._read(position)
-        return [event for event in self._kept if event.position > position][:READ_MAX]
+        # From the newest back: most who listen lack the last one alone, of thousands that are kept.
+        newer = list(takewhile(lambda event: event.position > position, reversed(self._kept)))
+        return newer[: -READ_MAX - 1 : -1]
 
     def stir(self) -> None:
         """Let all who wait look up: the process stops."""

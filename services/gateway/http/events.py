@@ -99,7 +99,7 @@ async def _listen(
                             return
                         asker = still
                 elif may_see(event, asker, scope):
-                    yield event_bytes(kind=event.kind, data=event.data, event_id=str(position))
+                    yield event.wire
             if loop.time() >= beat_at:
                 still = await _still(door, request)
                 if still is None:
