@@ -20,7 +20,7 @@ from benchmarks.table import Row, Status
 LISTENERS: Final = 1_000
 EVENTS: Final = 20
 AT_ONCE: Final = 50
-REACH: Final = 10.0
+REACH: Final = 20.0
 PATIENCE_SECONDS: Final = 30.0
 _BEGUN: Final = b": connected\n\n"
 _TELL: Final = """

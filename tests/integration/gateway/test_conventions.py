@@ -31,7 +31,7 @@ async def test_every_answer_has_an_id_and_safe_headers(api: Api) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "NOT_FOUND"),
+        ("GET", "/api", 404, "NOT_FOUND"),
         ("GET", "/api/users/", 404, "NOT_FOUND"),
         ("GET", "/api/../etc/passwd", 404, "NOT_FOUND"),
         ("DELETE", "/api/settings", 405, "METHOD_NOT_ALLOWED"),
