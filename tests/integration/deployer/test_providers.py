@@ -4,7 +4,15 @@ import asyncio
 import hashlib
 import json
 import platform
+import ssl
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -113,7 +121,7 @@ class TestNothingElse:
         assert "Not reachable" not in told["log"]
 
 
-class TestOnTheNetwork:
+class TestAway:
     """A mirror on the network is asked for by the address that is set."""
 
     @pytest.fixture
@@ -126,6 +134,74 @@ class TestOnTheNetwork:
         told = await told_by(deployer, module(tmp_path / "module", NEEDS_IT))
         assert told["fact"] == "build_failed"
         assert "mirror.invalid" in told["message"]
+
+
+class TestOnTheNetwork:
+    """A mirror on the network, over HTTPS, by Terraform's own protocol."""
+
+    @pytest.fixture
+    def bounds(self, mirror: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
+        """Serve the mirror on this machine, which a room cannot reach: so there is none here."""
+        [binary] = mirror.rglob("terraform-provider-*")
+        with zipfile.ZipFile(mirror / PROVIDER / "hammer.zip", "w") as packed:
+            packed.write(binary, binary.name)
+        archive = {"url": "hammer.zip", "hashes": []}
+        index = {"versions": {VERSION: {}}}
+        (mirror / PROVIDER / "index.json").write_text(json.dumps(index))
+        version = {"archives": {binary.parent.name: archive}}
+        (mirror / PROVIDER / f"{VERSION}.json").write_text(json.dumps(version))
+        certificate = self_signed(tmp_path)
+        wrapper = tmp_path / "terraform"
+        wrapper.write_text(
+            f'#!/bin/sh\n[ "$1" = version ] && exit 3\nexport SSL_CERT_FILE={certificate}\n'
+            f'exec {program("terraform")} "$@"\n'
+        )
+        wrapper.chmod(0o755)
+        with served(mirror, certificate) as port:
+            yield {
+                "provider_mirror": f"https://localhost:{port}/",
+                "providers_direct": False,
+                "terraform": str(wrapper),
+            }
+
+    async def test_a_provider_comes_from_there_and_what_is_not_there_is_missing(
+        self, deployer: HandledDeployer, tmp_path: Path
+    ) -> None:
+        told = await told_by(deployer, module(tmp_path / "module", NEEDS_IT))
+        assert f"Installed {PROVIDER} v{VERSION}" in told["log"]
+        other = module(tmp_path / "other", NEEDS_IT.replace("hammer", "saw"))
+        told = await told_by(deployer, other)
+        assert (told["code"], told["platform_fault"]) == ("PROVIDER_MISSING", False)
+        assert "acme.example/tools/saw" in told["message"]
+
+
+def self_signed(folder: Path) -> Path:
+    """Return a certificate for this machine, with its key, in one file."""
+    path = folder / "certificate.pem"
+    words = (
+        program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", str(path),
+    )  # fmt: skip
+    subprocess.run(words, check=True, capture_output=True, cwd=folder)
+    return path
+
+
+@contextmanager
+def served(folder: Path, certificate: Path) -> Iterator[int]:
+    """Serve a folder over HTTPS on this machine; give the port."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_folder_with_quotes_in_its_name_is_still_one_folder(tmp_path: Path) -> None:
