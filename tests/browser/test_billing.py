@@ -18,15 +18,15 @@ VERIFY_MS_MAX: Final = 90_000
 def test_finance_awards_credits_and_the_users_window_shows_them_at_once(
     signs_in: SignIn, joins: Joins
 ) -> None:
-    ines = joins("ines@example.org")
-    other = signs_in(ines).goes_to("/deployments")
+    inga = joins("inga@example.org")
+    other = signs_in(inga).goes_to("/deployments")
     credits_line = other.locator("#credits-line strong")
     expect(credits_line).to_have_text("0")
     expect(other.locator("body")).to_have_attribute("data-live", "on")
 
     page = signs_in("finance").goes_to("/billing/credits")
-    page.get_by_label("E-mail, name or id").press_sequentially("ines@")
-    page.get_by_role("link", name="ines@example.org").click()
+    page.get_by_label("E-mail, name or id").press_sequentially("inga@")
+    page.get_by_role("link", name="inga@example.org").click()
     page.get_by_role("link", name="Award", exact=True).click()
     page.get_by_label("Credits").fill("many")
     page.get_by_label("Reason").fill("For a good report")
