@@ -62,7 +62,7 @@ def test_the_main_job_by_clicking_only(signs_in: SignIn, stage: Story) -> None:
     page.get_by_label("Project").fill("Clicking")
     page.get_by_role("button", name="Deploy").click()
     page.wait_for_url(re.compile(r"/deployments/[^/?]+$"))
-    expect(page.locator("main")).to_contain_text("Success", timeout=60_000)
+    expect(page.locator("main .badge", has_text="Success").first).to_be_visible(timeout=60_000)
     made = deployed(stage, page)
     assert made["variables"] == {"nodes": 2, "seconds_per_node": 0}
     assert made["project"] == "Clicking"
@@ -267,6 +267,20 @@ def test_whose_credits_do_not_suffice_is_told_what_to_buy(signs_in: SignIn, stag
     page = signs_in("user").goes_to(f"/deploy/{database['id']}")
     expect(page.locator("#quote")).to_contain_text("purchased credits only")
     expect(page.locator("#quote").get_by_role("link", name="Buy 80 credits")).to_be_visible()
+
+
+def test_who_is_signed_out_meanwhile_keeps_the_page_until_they_send_it(
+    signs_in: SignIn, stage: Story
+) -> None:
+    visitor = signs_in("user")
+    page = visitor.goes_to(f"/deploy/{module(stage.user, 'kubernetes-cluster')['id']}")
+    visitor.context.clear_cookies()
+    with page.expect_response(re.compile("/signin")):
+        named(page, "nodes").fill("4")
+    expect(page.locator("#quote")).to_contain_text("120")
+    expect(named(page, "nodes")).to_have_value("4")
+    page.get_by_role("button", name="Deploy").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_modules_are_pinned_featured_and_found_by_tag(

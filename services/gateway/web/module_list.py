@@ -9,7 +9,7 @@ from starlette.responses import Response
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.pages import Pages
 from services.gateway.web.rendering import with_query
-from services.gateway.web.shortage import shortage
+from services.gateway.web.shortage import Shortage, shortage
 from services.gateway.web.visit import Visit, local
 
 pages: Final = Pages()
@@ -38,7 +38,7 @@ async def modules(visit: Visit) -> Response:
     found, stats, short = await asyncio.gather(
         _found(visit, source, asked),
         visit.api.get("/api/deployments/stats"),
-        shortage(visit),
+        _shortage(visit),
     )
     return visit.show(
         "deploy.html",
@@ -73,6 +73,11 @@ async def _mark(visit: Visit, mark: str, name: str) -> Response:
     method = "PUT" if form.value(name) == "1" else "DELETE"
     await visit.api.call(method, f"/api/modules/{module}/{mark}")
     return visit.go(local(form.given("back"), "/deploy"))
+
+
+async def _shortage(visit: Visit) -> Shortage | None:
+    """Return the hint that a whole page has; no part of it that is fetched anew holds it."""
+    return None if visit.is_part else await shortage(visit)
 
 
 async def _found(visit: Visit, source: str, asked: dict[str, str]) -> dict[str, Any]:

@@ -62,6 +62,16 @@
   addEventListener("pageshow", () => {
     for (const button of document.querySelectorAll("button[disabled]:not([data-off])")) button.disabled = false;
   });
+  // An answer that has not the part that was asked for (an error's page, the way to sign in)
+  // leaves what is there; who only looked, and is signed out, comes to sign in.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, serverResponse, xhr } = event.detail;
+    const part = requestConfig.elt.closest("[hx-select]")?.getAttribute("hx-select");
+    if (!part?.startsWith("#") || serverResponse.includes(`id="${part.slice(1)}"`)) return;
+    event.detail.shouldSwap = false;
+    const isSignIn = new URL(xhr.responseURL).pathname === "/signin";
+    if (isSignIn && requestConfig.verb === "get") location.assign(xhr.responseURL);
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     dress(event.target.parentElement ?? document);
     announce(event.target.dataset?.announce);
