@@ -1,10 +1,13 @@
 """Closes months that somebody asked for: noted when asked, examined beside the work, then sealed.
 
+To examine all that is stored takes as long as there is much, and is done by a process of its own.
+
 What is examined cannot change under the hand: the ledger has attested that nothing is added to the
 month, and revenue has applied all of it, or the month is not closed.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,8 +21,8 @@ from contracts.gateway.v1 import PeriodCloseRequested
 from contracts.revenue.v1 import RequestRefused
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
+from runtime.segments.child import run_child
 from runtime.work import Command, DocumentKey, Needs, Work
-from services.revenue.examination import examine
 from services.revenue.month_facts import MonthState, Statement, StatementClosed
 from services.revenue.months import (
     PAYEES_MAX,
@@ -36,7 +39,14 @@ LOOK_SECONDS: Final = 0.2
 OUTAGE_SECONDS: Final = 2.0
 TOLD_MAX: Final = 100
 TEXT_LENGTH_MAX: Final = 500
+RETRY_SECONDS: Final = 30.0
 _LOCK: Final = "tollgate.close"
+
+Examine = Callable[[str], Awaitable[Examined]]
+
+
+class NotExaminedError(Exception):
+    """A month could not be examined; the message says why."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -50,10 +60,13 @@ class Wanted(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class CloseMonth(Command):
-    """Close a month if nothing stands in the way, and answer the request."""
+    """Close a month if nothing stands in the way, and answer the request.
+
+    What has expired needs no examination.
+    """
 
     wanted: Wanted
-    examined: Examined
+    examined: Examined | None
 
 
 def month_stream(period: str) -> str:
@@ -80,7 +93,7 @@ def note(request: PeriodCloseRequested, work: Work) -> None:
 
 def needs_of_close(command: CloseMonth) -> Needs:
     """Return the month's stream, and that of each statement, where there are not too many."""
-    statements = _statements(command.examined)
+    statements = [] if command.examined is None else _statements(command.examined)
     streams = (statement_stream(each.statement_id) for each in statements[:PAYEES_MAX])
     return Needs(
         streams=(month_stream(command.wanted.period), *streams), documents=(_key(command.wanted),)
@@ -95,10 +108,10 @@ def close(command: CloseMonth, work: Work) -> None:
     work.delete(*_key(wanted))
     stream = month_stream(wanted.period)
     state: MonthState = work.state(stream)
-    found = reasons(examined, state)
-    if wanted.expires_at <= work.now:
+    if examined is None or wanted.expires_at <= work.now:
         work.publish(f"refusal-{wanted.request_id}", _expired(wanted))
         return
+    found = reasons(examined, state)
     if found:
         work.publish(f"refusal-{wanted.request_id}", _refusal(wanted, found))
         return
@@ -150,18 +163,33 @@ def _key(wanted: Wanted) -> DocumentKey:
 async def close_on_request(running: Running) -> None:
     """Look for requests a few times a second, one after the other; for ever."""
     beat = running.liveness.beat("closing")
+
+    async def examine(period: str) -> Examined:
+        return await examined_by_child(period, beat)
+
     while True:
         beat()
         wait = LOOK_SECONDS
         try:
-            await close_wanted(running)
+            await close_wanted(running, examine)
+        except NotExaminedError as error:
+            structlog.get_logger().error("month.not_examined", reason=str(error))  # noqa: TRY400 - the trace would say nothing
+            wait = RETRY_SECONDS
         except (*OUTAGES, UnavailableError) as error:
             structlog.get_logger().warning("month.postponed", error=repr(error))
             wait = OUTAGE_SECONDS
         await asyncio.sleep(wait)
 
 
-async def close_wanted(running: Running) -> None:
+async def examined_by_child(period: str, beat: Callable[[], None]) -> Examined:
+    """Have another process examine a month; else `NotExaminedError`."""
+    ended = await run_child("revenue", "examine", period, beat=beat)
+    if ended.status != 0:
+        raise NotExaminedError(ended.errors)
+    return msgspec.json.decode(ended.output, type=Examined)
+
+
+async def close_wanted(running: Running, examine: Examine) -> None:
     """Answer the requests there are; another replica that does so goes on alone."""
     rows = await running.pool.fetch(
         "select body from documents where collection = $1 order by key limit 100", COLLECTION
@@ -174,7 +202,8 @@ async def close_wanted(running: Running) -> None:
             return
         for row in rows:
             wanted = msgspec.msgpack.decode(row["body"], type=Wanted)
-            examined = await examine(connection, wanted.period)
+            late = wanted.expires_at <= running.clock.now()
+            examined = None if late else await examine(wanted.period)
             command = CloseMonth(
                 actor=wanted.requested_by,
                 correlation_id=wanted.request_id,

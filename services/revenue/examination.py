@@ -5,7 +5,6 @@ revenue's own facts that recomputes their chains, the rounding of each payee's l
 that the read models hold.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +16,7 @@ import msgspec
 
 from contracts import money_rules
 from runtime.segments.chain import BadFact, ChainCheck, VerifyResult
-from runtime.segments.reader import read_facts
+from runtime.segments.reader import read_facts, snapshot
 from runtime.store import FactRow
 from services.revenue.events import PayeeFact, RevenueFact
 from services.revenue.month_facts import Applied
@@ -104,10 +103,10 @@ _KEPT_LINES: Final = """
     from revenue_lines group by user_id"""
 
 
-async def examine(connection: asyncpg.Connection, period: str) -> Examined:
+async def examine(dsn: str, period: str) -> Examined:
     """Return what there is to say of a month, from one snapshot."""
     since, until = bounds(period)
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
+    async with snapshot(dsn) as connection:
         walk, stored = await walked(connection)
         payees = await payees_of_month(connection, period, since, until)
         open_before = await connection.fetch(
@@ -208,16 +207,12 @@ class Walk:
 
 
 async def walked(connection: asyncpg.Connection) -> tuple[Walk, VerifyResult]:
-    """Walk over all facts, in a thread a chunk at a time, so that the service goes on."""
+    """Walk over all facts, a chunk at a time."""
     walk, chain = Walk(), ChainCheck()
-
-    def take(rows: list[FactRow]) -> None:
+    async for rows in read_facts(connection, None):
         for row in rows:
             chain.take(row)
             walk.take(row)
-
-    async for rows in read_facts(connection, None):
-        await asyncio.to_thread(take, rows)
         await chain.check_heads(connection)
     result = await chain.finish(connection, whole=True)
     walk.verified(result)

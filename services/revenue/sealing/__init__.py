@@ -1,1 +1,1 @@
-"""What is revenue's own in sealing: which streams; the rest is `runtime.segments`."""
+"""Which of revenue's streams are sealed, and what is done by a process of its own."""

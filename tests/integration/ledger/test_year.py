@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from services.ledger.periods.attesting import attest_due
 from services.ledger.replay import replay
 from services.ledger.replay_formats import summary
 from services.revenue.closing import Wanted, close_wanted
+from services.revenue.examination import examine
 from services.revenue.main import build as build_revenue
 from services.revenue.settings import RevenueSettings
 from services.revenue.verification import verify
@@ -214,7 +216,7 @@ class Year:
             wanted.request_id,
             msgspec.msgpack.encode(wanted),
         )
-        await close_wanted(self.revenue.running)
+        await close_wanted(self.revenue.running, partial(examine, self.revenue_dsn))
         refused = await self.revenue.fetch("select body from outbox where stream like 'refusal-%'")
         assert refused == [], refused
         sealed = await self.revenue.fetch(

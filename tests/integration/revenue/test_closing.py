@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from contracts.gateway import v1 as gateway
 from contracts.ledger import v1 as ledger
 from contracts.types import Credits
 from services.revenue.closing import close_wanted
+from services.revenue.examination import examine
 from tests.integration.revenue.conftest import Revenue
 from tests.integration.revenue.settlements import (
     EMPTY,
@@ -70,7 +72,7 @@ class Finance:
         )
         before = len(await self.revenue.published())
         await self.revenue.take(Wallet(request.request_id, kind="request").says(request))
-        await close_wanted(self.revenue.running)
+        await close_wanted(self.revenue.running, partial(examine, self.revenue.dsn))
         return (await self.revenue.published())[before:]
 
 
@@ -152,7 +154,7 @@ async def test_a_month_is_closed_once_and_after_those_before(
     assert len(await finance.close("2026-05")) == 1
     assert codes(await finance.close("2026-05")) == ["ALREADY_CLOSED"]
     assert len(await finance.close("2026-06")) == 1
-    await close_wanted(revenue.running)
+    await close_wanted(revenue.running, partial(examine, revenue.dsn))
     assert [m["subject"] for m in await revenue.published() if "closed" in m["type"]] == [
         *("month-2026-05", "month-2026-06"),
     ]
