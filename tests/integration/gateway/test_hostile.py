@@ -1,6 +1,8 @@
 """What a hostile client sends: each is a 4xx with a stable code, and changes nothing."""
 
+import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -113,6 +115,57 @@ async def test_credentials_that_are_made_up_are_a_401_beside_a_good_cookie_too(
     headers = {"Authorization": authorization.encode("latin-1")}
 
     await ada.is_refused("GET", "/api/me", status=401, code="UNAUTHENTICATED", headers=headers)
+
+
+BREAK = "x%0d%0aSet-Cookie:%20tollgate_session=evil%0d%0aevil:%20y"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", f"/api/deployments/{BREAK}", {}),
+        ("GET", f"/api/modules?search={BREAK}", {}),
+        ("GET", f"/api/modules?cursor={BREAK}", {}),
+        ("GET", f"/api/{BREAK}", {}),
+        ("GET", "/api/me", {"traceparent": BREAK, "Accept": BREAK, "Accept-Encoding": BREAK}),
+        ("GET", "/api/me", {"If-None-Match": BREAK}),
+        ("OPTIONS", "/api/me", {"Origin": BREAK, "Access-Control-Request-Method": "GET"}),
+        ("POST", "/api/tokens", {"Idempotency-Key": BREAK}),
+        ("GET", f"/auth/oidc/callback?state={BREAK}&code={BREAK}", {}),
+    ],
+)
+async def test_nothing_that_is_sent_becomes_a_header_of_the_answer(
+    api: Api, method: str, path: str, headers: dict[str, str]
+) -> None:
+    ada = await api.person()
+
+    answer = await ada.asks(method, path, headers=headers)
+
+    assert answer.status_code < 500, answer.text
+    assert "evil" not in str(answer.headers.multi_items())
+
+
+AMBIGUOUS = {
+    "two lengths": b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
+    "a length that is none": b"Content-Length: 2x\r\n\r\n{}",
+    "an unknown transfer": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a name with a space": b"Content-Length : 2\r\n\r\n{}",
+    "a header with a NUL": b"X-A: a\x00b\r\nContent-Length: 2\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("rest", AMBIGUOUS.values(), ids=AMBIGUOUS)
+async def test_what_a_proxy_might_read_otherwise_is_not_taken(api: Api, rest: bytes) -> None:
+    place = urlsplit(api.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = f"POST /api/session HTTP/1.1\r\nHost: {place.netloc}\r\nConnection: close\r\n"
+    head += "Content-Type: application/json\r\n"
+    writer.write(head.encode() + rest)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
 
 
 async def test_nobody_writes_anothers_forwarded_address(api: Api) -> None:

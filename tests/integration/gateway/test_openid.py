@@ -175,7 +175,8 @@ async def test_an_answer_is_good_only_where_it_was_asked_for_and_once(site: Api)
 
 
 @pytest.mark.parametrize(
-    "return_to", ["//evil.example", "/\\evil.example", "https://evil.example", "x", "/a\nb"]
+    "return_to",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "x", "/a\nb", "/a\r\nA: b"],
 )
 async def test_nobody_is_sent_elsewhere_afterwards(site: Api, return_to: str) -> None:
     await Person(site.client()).is_refused(
@@ -316,6 +317,17 @@ async def test_a_jwt_that_is_not_good_is_a_401(
 
     assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHENTICATED")
     assert "invalid_token" in refused.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("keys", ["gone", "empty"])
+async def test_without_a_key_set_no_jwt_is_good_and_nothing_breaks(
+    site: Api, issuer: Issuer, keys: str
+) -> None:
+    token = issuer.mints(keys=keys)
+
+    refused = await asks_with(site, token)
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHENTICATED")
 
 
 def knows(issuer: Issuer, **options: Any) -> OpenIdProvider:
