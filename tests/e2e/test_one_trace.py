@@ -1,10 +1,12 @@
 """One request of a browser is one trace: over all services, through their outboxes, and back."""
 
 import itertools
+import json
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
 
+import httpx2
 import pytest
 
 from tests.e2e.person import Person
@@ -28,7 +30,11 @@ BROWSERS_SPAN: Final = secrets.token_hex(8)
 def collected() -> Iterator[tuple[Collector, Story]]:
     """Run a system that sends its spans to us, and deploy a website in a browser's trace."""
     with collector() as found:
-        told = {"TOLLGATE_OTLP_ENDPOINT": found.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        told = {
+            "TOLLGATE_OTLP_ENDPOINT": found.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "TOLLGATE_LOG_LEVEL": "debug",
+        }
         with story(environment=told) as people:
             people.user.signs_up()
             publish_examples(people)
@@ -146,6 +152,35 @@ def test_spans_tell_no_secret_no_variable_and_nobodys_address(
         assert not [word for word in words if word in span.texts], span.name
         paths = span.attributes.get("http.route", "")
         assert told.user.id not in paths
+
+
+def test_the_log_names_the_trace_of_a_call(collected: tuple[Collector, Story]) -> None:
+    found, told = collected
+    call = the(whole(found), "gateway", "POST /api/deployments")
+    log = (told.system.data_dir / "logs" / "gateway.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines() if TRACE_ID in line]
+    [line] = [line for line in lines if line["event"] == "http.answered"]
+    assert line["span_id"] == call.span_id
+    assert line["request_id"] == call.attributes["tollgate.request_id"]
+    assert PASSWORD_IN_A_VARIABLE not in log
+
+
+def test_metrics_tell_of_it_too(collected: tuple[Collector, Story]) -> None:
+    found, told = collected
+    whole(found)
+
+    def one(service: str, series: str) -> None:
+        url = told.system.endpoints["services"][service]["health_url"]
+        assert f"{series} 1.0" in httpx2.get(f"{url}/metrics").text, series
+
+    route = 'method="POST",route="/api/deployments",status="201"'
+    one("gateway", f"tollgate_http_requests_total{{{route}}}")
+    decided = 'tollgate_decisions_total{{message="{}",outcome="accepted"}}'
+    one("deployer", decided.format("deployment_requested"))
+    one("ledger", decided.format("hold_requested"))
+    one("ledger", 'tollgate_decision_seconds_count{message="hold_requested"}')
+    one("deployer", "tollgate_build_wait_seconds_count")
+    one("deployer", 'tollgate_build_seconds_count{outcome="succeeded"}')
 
 
 def test_probes_leave_no_spans(collected: tuple[Collector, Story]) -> None:
