@@ -54,7 +54,7 @@ def test_a_newcomer_signs_up_with_a_referral_link(stranger: Page, stage: Story) 
 
 def test_a_page_that_is_not_for_you_says_whom_it_is_for(signs_in: SignIn) -> None:
     visitor = signs_in("user")
-    for path in ("/users", "/settings", "/revenue", "/publish"):
+    for path in ("/users", "/settings", "/billing", "/ledger", "/revenue", "/publish"):
         response = visitor.page.goto(path)
         assert response is not None
         assert response.status == 403, path  # noqa: PLR2004 - forbidden
