@@ -98,18 +98,20 @@ def test_a_deployment_is_refunded_from_its_line_of_history(
 def test_all_revenue_is_found_by_user_module_and_partner(signs_in: SignIn, earned: Earning) -> None:
     page = signs_in("finance").goes_to("/billing")
     page.get_by_label("E-mail or name").press_sequentially("bert@")
-    expect(page.locator("#list tbody tr")).to_have_count(1)
-    expect(page.locator("#list tbody tr")).to_contain_text("20.00 USD")
+    expect(page.locator("#list table.cards tbody tr")).to_have_count(1)
+    expect(page.locator("#list table.cards tbody tr")).to_contain_text("20.00 USD")
     expect(page.locator("#list tfoot")).to_contain_text("20.00 USD")
     page.get_by_role("navigation", name="Billing").get_by_role(
         "link", name="Module Revenue"
     ).click()
     page.get_by_label("Partner").select_option(label=earned.partner.email)
-    expect(page.locator("#list tbody tr").filter(has_text="status-page")).to_have_count(2)
+    expect(page.locator("#list table.cards tbody tr").filter(has_text="status-page")).to_have_count(
+        2
+    )
     expect(page.locator("#list tfoot")).to_contain_text("6.00 USD")
     page.get_by_label("Module").select_option(label="status-page")
     expect(page).to_have_url(re.compile("module_id="))
-    expect(page.locator("#list tbody tr")).to_have_count(2)
+    expect(page.locator("#list table.cards tbody tr")).to_have_count(2)
 
 
 def test_a_month_that_is_not_closable_says_why(signs_in: SignIn) -> None:

@@ -53,7 +53,7 @@ def test_a_partner_sees_each_line_and_opens_it_down_to_its_events(
     signs_in: SignIn, earned: Earning
 ) -> None:
     page = signs_in(earned.partner).goes_to("/revenue")
-    rows = page.locator("#list tbody tr").filter(has_text="status-page")
+    rows = page.locator("#list table.cards tbody tr").filter(has_text="status-page")
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("Refund, takes back of line 1")
     expect(rows.first).to_contain_text("\u22121.50 USD")
@@ -122,8 +122,8 @@ def test_an_agent_sees_whom_they_referred_and_what_it_earned_them(
 ) -> None:
     page = signs_in("agent").goes_to("/revenue")
     page.get_by_label("E-mail or name").press_sequentially("bert@")
-    expect(page.locator("#list tbody tr")).to_have_count(1)
-    row = page.locator("#list tbody tr")
+    expect(page.locator("#list table.cards tbody tr")).to_have_count(1)
+    row = page.locator("#list table.cards tbody tr")
     expect(row).to_contain_text(earned.buyer.email)
     expect(row).to_contain_text("20.00 USD")
     expect(row).to_contain_text("1.00 USD")
