@@ -26,7 +26,7 @@ REACH: Final = 0.2
 BARE: Final = "/healthz"
 _BUILD_SECONDS_MAX: Final = 60.0
 _PLENTY: Final = "100000"
-_ENVIRONMENT: Final = {
+PLENTIFUL: Final = {
     "TOLLGATE_RATE_LIMIT_PER_SECOND": _PLENTY,
     "TOLLGATE_RATE_LIMIT_BURST": _PLENTY,
 }
@@ -58,12 +58,12 @@ def measure(status: Status) -> Row:
         place = reachable(Path(folder)) / "data"
         with (
             status("calls: starting the system"),
-            system(place, environment=_ENVIRONMENT) as up,
+            system(place, environment=PLENTIFUL) as up,
         ):
             account = json.loads((place / "demo.json").read_text())["accounts"]["user"]
             with status("calls: a deployment, and many like it"):
-                deployment_id = asyncio.run(_prepare(up, account["token"]))
-            _on_one_core(up)
+                deployment_id = asyncio.run(prepare(up, account["token"]))
+            on_one_core(up)
             with status("calls: asking"):
                 found = asyncio.run(_ask(up, account["token"], deployment_id))
     bare = found.pop("bare")
@@ -83,7 +83,7 @@ def _words(name: str, each: Load) -> str:
     return f"{name} {each.calls_per_second:,.0f}/s (p99 {each.p99_ms:.1f} ms)"
 
 
-async def _prepare(up: System, token: str) -> str:
+async def prepare(up: System, token: str) -> str:
     """Have one deployment made, and many like it in the read model; return its id."""
     headers = {"Authorization": f"Bearer {token}"}
     url = up.endpoints["gateway"]
@@ -113,7 +113,7 @@ async def _prepare(up: System, token: str) -> str:
     return deployment_id
 
 
-def _on_one_core(up: System) -> None:
+def on_one_core(up: System) -> None:
     """Give the gateway the first core to itself, if there is another for everybody else."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
