@@ -17,6 +17,7 @@ from runtime.segments.manifest import (
     Manifest,
     ManifestError,
     Span,
+    file_digest,
     instant_text,
     manifest_name,
     open_manifest,
@@ -26,7 +27,6 @@ from runtime.segments.segment import (
     RAW_NAMES,
     RAW_SCHEMA,
     SegmentReader,
-    file_digest,
     rows_of,
     schema_with,
 )

@@ -13,12 +13,12 @@ from typing import Final
 
 import asyncpg
 
-from runtime.segments.manifest import manifest_name, open_manifest
+from runtime.segments.manifest import file_digest, manifest_name, open_manifest
 from runtime.segments.origin import Origin
 from runtime.segments.places import Place
 from runtime.segments.reader import snapshot
 from runtime.segments.sealer import KEYS_NAME, SealError
-from runtime.segments.segment import SegmentWriter, file_digest
+from runtime.segments.segment import SegmentWriter
 from runtime.segments.unsealed import read_unsealed
 from runtime.segments.verification import TAIL_NAME
 from runtime.signing import PublicKeys

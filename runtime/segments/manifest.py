@@ -9,7 +9,9 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import file_digest as digest_of_file
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -157,6 +159,12 @@ def _encoded(values: dict[str, Any]) -> bytes | None:
 def canonical(values: dict[str, Any]) -> bytes:
     """Return a JSON object in canonical form."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def file_digest(path: Path) -> tuple[str, int]:
+    """Return a file's SHA-256 in hexadecimal, and its size."""
+    with path.open("rb") as file:
+        return digest_of_file(file, "sha256").hexdigest(), file.tell()
 
 
 def instant_text(at: datetime) -> str:

@@ -28,6 +28,7 @@ from runtime.segments.manifest import (
     Manifest,
     Signed,
     Span,
+    file_digest,
     instant_text,
     manifest_name,
     number_of_segment,
@@ -37,7 +38,7 @@ from runtime.segments.manifest import (
 )
 from runtime.segments.origin import Origin
 from runtime.segments.places import Place
-from runtime.segments.segment import SegmentWriter, file_digest
+from runtime.segments.segment import SegmentWriter
 from runtime.segments.unsealed import read_unsealed, sealed_ends
 from runtime.signing import PublicKeys, SigningKey
 from runtime.store import GENESIS_HASH, FactRow

@@ -5,7 +5,6 @@ a checksum, so that damage is found where it is.
 """
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from runtime.store import FactRow
 
 ROW_GROUP_FACTS: Final = 50_000
 ROW_GROUP_BYTES: Final = 64 * 1024 * 1024
-_READ_BYTES: Final = 1024 * 1024
 _HASH_BYTES: Final = 32
 
 RAW_SCHEMA: Final = pa.schema(
@@ -124,13 +122,3 @@ def read_rows(path: Path) -> Iterator[list[FactRow]]:
             yield rows_of(reader.group(number))
     finally:
         reader.close()
-
-
-def file_digest(path: Path) -> tuple[str, int]:
-    """Return a file's SHA-256 in hexadecimal, and its size."""
-    digest, size = sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_READ_BYTES):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size

@@ -7,15 +7,15 @@ both, and a signature. docs/statements.md tells the format.
 """
 
 import asyncio
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
+from runtime.segments.manifest import canonical, file_digest
+from runtime.segments.reader import snapshot
 from runtime.signing import PublicKeys, SigningKey
 from runtime.store import canonical_values
 
@@ -90,29 +90,19 @@ async def export(
 ) -> Exported:
     """Write a statement's bundle to a new or empty folder; the manifest comes last."""
     await asyncio.to_thread(_prepare, folder)
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            row = await connection.fetchrow(
-                "select payee_id, period from statements where statement_id = $1", statement_id
-            )
-            if row is None:
-                raise BundleError(f"there is no statement {statement_id}")
-            until = await connection.fetchval(
-                "select (body::json ->> 'until')::timestamptz from facts where stream = $1",
-                f"statement-{statement_id}",
-            )
-            facts = await _write_facts(connection, folder, row["payee_id"], until, row["period"])
-    finally:
-        await connection.close()
+    async with snapshot(dsn) as connection:
+        row = await connection.fetchrow(
+            "select payee_id, period from statements where statement_id = $1", statement_id
+        )
+        if row is None:
+            raise BundleError(f"there is no statement {statement_id}")
+        until = await connection.fetchval(
+            "select (body::json ->> 'until')::timestamptz from facts where stream = $1",
+            f"statement-{statement_id}",
+        )
+        facts = await _write_facts(connection, folder, row["payee_id"], until, row["period"])
     await asyncio.to_thread(_finish, folder, statement_id, facts, key, keys)
     return Exported(statement_id, facts, key.key_id)
-
-
-def canonical(value: Any) -> bytes:
-    """Return JSON with its keys sorted, no white space, in UTF-8: what is signed."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return text.encode()
 
 
 def _prepare(folder: Path) -> None:
@@ -149,17 +139,8 @@ def _finish(folder: Path, statement_id: str, facts: int, key: SigningKey, keys: 
         "format": FORMAT,
         "statement_id": statement_id,
         "facts": facts,
-        "files": {name: file_digest(folder / name) for name in (FACTS_NAME, RULES_NAME)},
+        "files": {name: file_digest(folder / name)[0] for name in (FACTS_NAME, RULES_NAME)},
         "key_id": key.key_id,
     }
     signature = key.sign(canonical(manifest)).hex()
     (folder / MANIFEST_NAME).write_bytes(canonical({**manifest, "signature": signature}) + b"\n")
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

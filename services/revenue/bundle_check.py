@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from contracts import money_rules
+from runtime.segments.manifest import canonical, file_digest
 from runtime.signing import PublicKeys
 from services.revenue.bundle import (
     FACTS_NAME,
@@ -23,8 +24,6 @@ from services.revenue.bundle import (
     MANIFEST_NAME,
     RULES_NAME,
     BundleError,
-    canonical,
-    file_digest,
 )
 from services.revenue.events import (
     DisputeFact,
@@ -101,7 +100,7 @@ def _manifest(folder: Path, keys: PublicKeys | None) -> dict[str, Any]:
     if set(manifest["files"]) != {FACTS_NAME, RULES_NAME}:
         raise BundleError("its manifest names other files")
     for name, digest in manifest["files"].items():
-        if file_digest(folder / name) != digest:
+        if file_digest(folder / name)[0] != digest:
             raise BundleError(f"{name} was changed since it was signed")
     return manifest
 

@@ -9,10 +9,10 @@ import pytest
 
 from runtime.clock import ManualClock
 from runtime.postgres_store import PostgresStore
-from runtime.segments.manifest import NO_MANIFEST
+from runtime.segments.manifest import NO_MANIFEST, file_digest
 from runtime.segments.places import FolderPlace
 from runtime.segments.sealer import SealedElsewhereError, SealError, UnfitFactError, seal
-from runtime.segments.segment import file_digest, read_rows
+from runtime.segments.segment import read_rows
 from runtime.store import Changes, FactRow
 from tests.integration.ledger.driver import Ledger
 from tests.integration.ledger.history import a_history

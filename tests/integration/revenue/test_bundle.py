@@ -12,8 +12,9 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from contracts.ledger import v1 as ledger
+from runtime.segments.manifest import canonical
 from runtime.signing import PublicKeys, SigningKey
-from services.revenue.bundle import BundleError, canonical, export
+from services.revenue.bundle import BundleError, export
 from services.revenue.bundle_check import check
 from services.revenue.verification import verify
 from tests.integration.revenue.conftest import Revenue

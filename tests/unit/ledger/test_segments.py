@@ -18,13 +18,14 @@ from runtime.segments.manifest import (
     NO_MANIFEST,
     Manifest,
     Span,
+    file_digest,
     instant_text,
     manifest_name,
     segment_name,
     sign,
 )
 from runtime.segments.places import FolderPlace
-from runtime.segments.segment import SegmentWriter, file_digest
+from runtime.segments.segment import SegmentWriter
 from runtime.signing import SigningKey
 from runtime.store import FactRow
 from services.ledger import columns
