@@ -104,6 +104,7 @@ def _settled(number: int, at: datetime) -> ledger.HoldSettled:
         list_price=Credits(_COST),
         cost=Credits(_COST),
         premium=True,
+        gate="STANDARD",
         slices=(spent,),
         share_rule=ledger.ShareRule(
             settings_version=1,
@@ -113,6 +114,7 @@ def _settled(number: int, at: datetime) -> ledger.HoldSettled:
         currency="USD",
         algorithm_version=1,
         requested_at=at,
+        request_expires_at=at,
         placed_at=at,
     )
     return ledger.HoldSettled(user_id=hold.user_id, balance=_NOTHING, hold=hold, settled_at=at)

@@ -4,6 +4,8 @@ Run by `tollgate bus migrate` with the bus administrator's rights; services have
 them. Idempotent; with `check` it only tells.
 """
 
+from contextlib import suppress
+
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, StreamConfig
@@ -53,3 +55,17 @@ async def _migrate_consumer(
     if differences and not check:
         await jetstream.add_consumer(stream, wanted)
     return [f"consumer {stream}/{wanted.durable_name}: {difference}" for difference in differences]
+
+
+async def make_consumers_anew(client: Client, topology: Topology, service: str) -> None:
+    """Have everything that is kept for a service delivered to it again, from the beginning.
+
+    What it has applied it skips.
+    """
+    jetstream = client.jetstream()
+    for stream, consumer in consumers(topology):
+        if consumer.durable_name != service:
+            continue
+        with suppress(NotFoundError):
+            await jetstream.delete_consumer(stream, service)
+        await jetstream.add_consumer(stream, consumer)

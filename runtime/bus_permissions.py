@@ -41,7 +41,10 @@ def permissions(topology: Topology, *, log_writers: Sequence[str]) -> Mapping[st
 
 
 def _publishes(topology: Topology, service: str, *, may_log: bool) -> set[str]:
-    subjects = {f"tollgate.{service}.>", f"$JS.API.STREAM.INFO.{facts_stream(service)}"}
+    own = facts_stream(service)
+    # What it said last, to see at its start whether its database is as new as that.
+    looks = {f"$JS.API.STREAM.INFO.{own}", f"$JS.API.DIRECT.GET.{own}"}
+    subjects = {f"tollgate.{service}.>", *looks}
     if may_log:
         subjects |= {LOG_SUBJECTS, f"$JS.API.STREAM.INFO.{LOG_STREAM}"}
     for stream, consumer in consumers(topology):

@@ -15,15 +15,10 @@ from uuid import UUID
 
 import asyncpg
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from contracts.subjects import REQUEST_KIND, facts_stream
+from runtime.bus_messages import READ_MAX, messages_of
 from runtime.connection import Connection
-
-READ_MAX: Final = 500
-"""Messages of one fetch, and rows of one statement."""
-READ_SECONDS_MAX: Final = 10.0
-READER_INACTIVE_SECONDS: Final = 60.0
 
 _REQUESTS: Final = f"tollgate.%.{REQUEST_KIND}.%"
 _LOCK: Final = "tollgate.bus_rebuild"
@@ -58,31 +53,10 @@ async def send_again(
 
 async def _ids_on_bus(client: Client, stream: str) -> set[bytes]:
     """Return the ids of all messages that a JetStream stream holds, 16 bytes each."""
-    jetstream = client.jetstream()
-    last = (await jetstream.stream_info(stream)).state.last_seq
-    found: set[bytes] = set()
-    if last == 0:
-        return found
-    subscription = await jetstream.pull_subscribe(
-        ">",
-        stream=stream,
-        config=ConsumerConfig(
-            ack_policy=AckPolicy.NONE,
-            deliver_policy=DeliverPolicy.ALL,
-            headers_only=True,
-            mem_storage=True,
-            inactive_threshold=READER_INACTIVE_SECONDS,
-        ),
-    )
-    try:
-        reached = 0
-        while reached < last:
-            for message in await subscription.fetch(READ_MAX, timeout=READ_SECONDS_MAX):
-                found.add(UUID((message.headers or {})["Nats-Msg-Id"]).bytes)
-                reached = message.metadata.sequence.stream
-    finally:
-        await subscription.unsubscribe()
-    return found
+    return {
+        UUID((message.headers or {})["Nats-Msg-Id"]).bytes
+        async for message in messages_of(client, stream, headers_only=True)
+    }
 
 
 def _sent(connection: Connection) -> AsyncIterator[asyncpg.Record]:

@@ -24,7 +24,7 @@ RELAY_BATCH_MAX: Final = 500
 RELAY_BATCH_BYTES_MAX: Final = 4 * 1024**2
 IDLE_POLL_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 0.5
-_RELAY_LOCK: Final = "tollgate.relay"
+RELAY_LOCK: Final = "tollgate.relay"
 
 
 class Publisher(Protocol):
@@ -123,4 +123,4 @@ class _Traceable(msgspec.Struct):
 
 async def relay_as_leader(relay: Relay, dsn: str) -> None:
     """Relay whenever this process holds the lock; for ever."""
-    await lead(dsn, lock=_RELAY_LOCK, beat=relay.beat, run=relay.run)
+    await lead(dsn, lock=RELAY_LOCK, beat=relay.beat, run=relay.run)

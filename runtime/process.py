@@ -30,6 +30,7 @@ from runtime.outbox import Relay, relay_as_leader
 from runtime.postgres_store import PostgresStore
 from runtime.processor import OUTAGES, Processor
 from runtime.projector import Projection
+from runtime.restored import lacks_of_bus
 from runtime.settings import RuntimeSettings
 from runtime.spans import Spans
 from runtime.store import StreamKind
@@ -334,6 +335,9 @@ async def _live_on_bus(running: Running) -> None:
     await running.bus.connect()
     sources = running.wiring.topology.sources(running.service.name)
     problems = await check_consumers(running.bus, running.wiring.topology)
+    async with running.pool.acquire() as connection:
+        older = await lacks_of_bus(running.bus.jetstream, connection, running.service.name)
+    problems += [older] if older else []
     if problems:
         raise StartError("; ".join(problems))
     missing: list[str] = []

@@ -14,6 +14,7 @@ from contracts.ledger import values
 from contracts.types import (
     Amount,
     Count,
+    Credits,
     Currency,
     Digest,
     ForeignId,
@@ -23,6 +24,7 @@ from contracts.types import (
     LongText,
     MinorUnits,
     Name,
+    Ordinal,
     Period,
     PositiveAmount,
     ShortText,
@@ -38,6 +40,7 @@ HoldRefusalCode = Literal[
 
 Balance = values.Balance
 Lot = values.Lot
+LotTerms = values.LotTerms
 Slice = values.Slice
 ShareRule = values.ShareRule
 Hold = values.Hold
@@ -68,6 +71,7 @@ class CreditsAwarded(WalletEvent):
 class CreditsPurchased(WalletEvent):
     """Credits were paid for; `recorded_by` is who recorded an invoice, or `stripe`.
 
+    With `bonus_credits` a lot of so many, its bonus, is given by the next message.
     `payment_id` is Stripe's payment and `checkout_id` our checkout; an invoice has neither.
     """
 
@@ -75,6 +79,7 @@ class CreditsPurchased(WalletEvent):
 
     lot: Lot
     recorded_by: Id
+    bonus_credits: Amount = Credits(0)
     payment_id: Id | None = None
     checkout_id: Id | None = None
 
@@ -98,6 +103,8 @@ class HoldRefused(WalletEvent):
     code: HoldRefusalCode
     required: Amount
     available: WholeNumber
+    premium: bool
+    request_expires_at: Instant
 
 
 class HoldSettled(WalletEvent):
@@ -137,6 +144,7 @@ class CreditsAdjusted(WalletEvent):
     fact: ClassVar[str] = "credits_adjusted"
 
     slices: tuple[Slice, ...]
+    algorithm_version: Ordinal
     reason: ShortText
     adjusted_by: Id
 
@@ -147,6 +155,7 @@ class SettlementRefunded(WalletEvent):
     `slices` came back to their lots; what is past its expiry ends by its own event, next.
     `debt_cancelled` are parts that had been reversed and not paid again: their debt is gone.
     Together they are `credits`; `refunded_total` counts all refunds of the settlement so far.
+    `reopened` are the terms of the lots that nothing was left of before.
     """
 
     fact: ClassVar[str] = "settlement_refunded"
@@ -157,6 +166,7 @@ class SettlementRefunded(WalletEvent):
     debt_cancelled: tuple[Slice, ...]
     credits: PositiveAmount
     refunded_total: PositiveAmount
+    reopened: tuple[LotTerms, ...] = ()
     reason: ShortText
     refunded_by: Id
     refunded_at: Instant
@@ -188,7 +198,8 @@ class PurchaseRefunded(WalletEvent):
 class SettlementReversed(WalletEvent):
     """Spent slices of a settlement are no longer paid for: they earned nothing, and are debt.
 
-    `cause` is the refund or the lost dispute. One for each settlement that either touches, and
+    `cause` is the refund or the lost dispute, and `refunded_total` counts the settlement's credits
+    that had been given back to its user before. One for each settlement that either touches, and
     right after `hold_settled` where held slices had been doomed.
     """
 
@@ -197,6 +208,7 @@ class SettlementReversed(WalletEvent):
     hold: Hold
     slices: tuple[Slice, ...]
     cause: Id
+    refunded_total: Amount
     reversed_at: Instant
 
 

@@ -1,5 +1,6 @@
 """What the ledger's messages of version 1 are made of; it never changes once they are released."""
 
+from contracts.credit_rules import Gate
 from contracts.types import (
     Amount,
     BasisPoints,
@@ -36,7 +37,7 @@ class Balance(Value):
 
 
 class Lot(Value):
-    """Credits that entered a wallet at once.
+    """Credits that entered a wallet at once, as its `position`th lot, counted from 0.
 
     `price_minor` is what was paid for all of them, net of tax; 0 for awards. `source` says where
     they come from: a Stripe id, an invoice's reference, or the request that awarded them.
@@ -44,6 +45,7 @@ class Lot(Value):
     """
 
     lot_id: Id
+    position: Count
     kind: LotKind
     credits: PositiveAmount
     price_minor: MinorUnits
@@ -52,6 +54,15 @@ class Lot(Value):
     granted_at: Instant
     expires_at: Instant | None
     bonus_of: Id | None = None
+
+
+class LotTerms(Value):
+    """What its slices do not say of a lot, so that one that has left the wallet can return."""
+
+    lot_id: Id
+    position: Count
+    granted_at: Instant
+    expires_at: Instant | None
 
 
 class Slice(Value):
@@ -74,7 +85,10 @@ class ShareRule(Value):
 
 
 class Hold(Value):
-    """All that a later figure depends on, as it was when the hold was placed."""
+    """All that a later figure depends on, as it was when the hold was placed.
+
+    `gate` is the rule that it went through, and `cost` what that made of `list_price`.
+    """
 
     hold_id: Id
     deployment_id: Id
@@ -89,11 +103,13 @@ class Hold(Value):
     list_price: Amount
     cost: Amount
     premium: bool
+    gate: Gate
     slices: tuple[Slice, ...]
     share_rule: ShareRule
     currency: Currency
     algorithm_version: Ordinal
     requested_at: Instant
+    request_expires_at: Instant
     placed_at: Instant
 
     @property

@@ -57,6 +57,8 @@ def publish(  # noqa: PLR0911 - one return for each fact
                     code=fact.code,
                     required=Credits(fact.required),
                     available=fact.available,
+                    premium=fact.premium,
+                    request_expires_at=fact.request_expires_at,
                 )
             ]
         case HoldSettled():
@@ -93,6 +95,7 @@ def publish(  # noqa: PLR0911 - one return for each fact
                     user_id=user_id,
                     balance=balance,
                     slices=_slices(fact.slices),
+                    algorithm_version=fact.algorithm_version,
                     reason=fact.reason,
                     adjusted_by=fact.adjusted_by,
                 )
@@ -118,6 +121,7 @@ def _granted(
         balance=balance,
         lot=_lot(fact.lot),
         recorded_by=fact.recorded_by,
+        bonus_credits=Credits(fact.bonus_credits),
         payment_id=fact.payment_id,
         checkout_id=fact.checkout_id,
     )
@@ -136,6 +140,15 @@ def _reversal(fact: Reversal, at: datetime, user_id: str, balance: v1.Balance) -
                 debt_cancelled=_slices(fact.debt_cancelled),
                 credits=Credits(fact.credits),
                 refunded_total=Credits(fact.refunded_total),
+                reopened=tuple(
+                    v1.LotTerms(
+                        lot_id=lot.lot_id,
+                        position=lot.position,
+                        granted_at=lot.granted_at,
+                        expires_at=lot.expires_at,
+                    )
+                    for lot in fact.reopened
+                ),
                 reason=fact.reason,
                 refunded_by=fact.refunded_by,
                 refunded_at=at,
@@ -163,6 +176,7 @@ def _reversal(fact: Reversal, at: datetime, user_id: str, balance: v1.Balance) -
                 hold=_hold(fact.hold),
                 slices=_slices(fact.slices),
                 cause=fact.cause,
+                refunded_total=Credits(fact.refunded_total),
                 reversed_at=at,
             )
         case DebtRepaid():
@@ -217,6 +231,7 @@ def _balance(balance: Balance) -> v1.Balance:
 def _lot(lot: Lot) -> v1.Lot:
     return v1.Lot(
         lot_id=lot.lot_id,
+        position=lot.position,
         kind=lot.kind,
         credits=Credits(lot.credits),
         price_minor=lot.price_minor,
@@ -257,6 +272,7 @@ def _hold(hold: Hold) -> v1.Hold:
         list_price=Credits(hold.list_price),
         cost=Credits(hold.cost),
         premium=hold.premium,
+        gate=hold.gate,
         slices=_slices(hold.slices),
         share_rule=v1.ShareRule(
             settings_version=hold.share_rule.settings_version,
@@ -266,6 +282,7 @@ def _hold(hold: Hold) -> v1.Hold:
         currency=hold.currency,
         algorithm_version=hold.algorithm_version,
         requested_at=hold.requested_at,
+        request_expires_at=hold.request_expires_at,
         placed_at=hold.placed_at,
     )
 

@@ -3,14 +3,15 @@
 import asyncio
 import importlib
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import pytest
 
 from contracts.registry import SERVICES
-from runtime.migrate import owner_role, service_role
+from runtime.migrate import migrate, owner_role, service_role
 from runtime.projection_rebuild import Difference, ReadModels, rebuild
+from runtime.restored import Imported, Importing
 from services.wiring import WIRING
 from tests.e2e.kept import carried_by_the_bus, when_quiet
 from tests.e2e.system import System
@@ -133,3 +134,35 @@ def test_what_cannot_be_rebuilt_is_said(published: Story) -> None:
         answer = published.system.run("projection", "rebuild", words)
         assert answer.returncode == 1
         assert told in answer.stderr
+
+
+async def brought_back(system: System, service: str) -> tuple[Imported, list[Any], list[Any]]:
+    """Import all that the bus carries into an empty database; return also both databases' facts."""
+    dsn, _ = admin_dsn(system.data_dir)
+    name = f"restored_{service}"
+    main = importlib.import_module(f"services.{service}.main")
+    admin = await asyncpg.connect(dsn)
+    await admin.execute(f"create database {name} owner {owner_role(service)}")
+    try:
+        await migrate(with_database(dsn, name), service)
+        restored = await asyncpg.connect(with_database(dsn, name))
+        original = await asyncpg.connect(with_database(dsn, service_role(service)))
+        async with bus_connection(system.data_dir) as client:
+            importing = Importing(service, main.KINDS, main.PROJECTIONS, accept_loss=False)
+            sources = WIRING.topology.sources(service)
+            found = await importing.run(restored, client, sources)
+        sql = "select stream, version, encode(hash, 'hex') as h from facts order by 1, 2"
+        both = [[tuple(row) for row in await each.fetch(sql)] for each in (original, restored)]
+        await restored.close()
+        await original.close()
+        return found, both[0], both[1]
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+        await admin.close()
+
+
+def test_the_ledger_is_brought_back_from_the_bus_alone(published: Story) -> None:
+    asyncio.run(when_quiet(published.system))
+    found, original, restored = asyncio.run(brought_back(published.system, "ledger"))
+    assert found.lost == ()
+    assert restored == original

@@ -1,17 +1,18 @@
-"""`tollgate db migrate`."""
+"""`tollgate db migrate` and `tollgate db import`."""
 
 import asyncio
+import importlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tollgate.commands.options import AsJson, Check, DataDir, failures_told, print_json
 
+if TYPE_CHECKING:
+    from runtime.restored import Imported
+
 app = typer.Typer(help="The services' databases.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `migrate` a command of its own, though it is the only one."""
 
 
 @app.command("migrate")
@@ -29,6 +30,66 @@ def migrate(*, data_dir: DataDir = None, check: Check = False, as_json: AsJson =
         _print(changes, check=check)
     if check and any(changes.values()):
         raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    service: Annotated[str, typer.Argument(help="The service whose database was restored.")],
+    *,
+    data_dir: DataDir = None,
+    check: Check = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Go on although facts are lost: number as the bus does."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a database that is older than the bus up to it, by the facts that the bus can prove.
+
+    The service must not run. Its consumers are made anew, so that what came to it since the backup
+    comes again. Exit status 1: something is lost; it is listed, and without --accept-loss the
+    service goes on refusing to start.
+    """
+    with failures_told():
+        found = asyncio.run(_import(service, data_dir, check=check, accept_loss=accept_loss))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        typer.echo(f"{found.messages} messages, {found.facts} facts brought back")
+        for lost in found.lost:
+            typer.echo(f"lost: {lost.stream} {lost.sequence} {lost.type} {lost.at}: {lost.reason}")
+    if found.lost:
+        raise typer.Exit(1)
+
+
+async def _import(service: str, data_dir: DataDir, *, check: bool, accept_loss: bool) -> "Imported":
+    import asyncpg
+
+    from contracts.registry import SERVICES
+    from runtime.bus_migrate import make_consumers_anew
+    from runtime.migrate import MigrationError, owner_role, service_role
+    from runtime.restored import Importing
+    from services.wiring import TOPOLOGY
+    from tollgate.target import admin_dsn, bus_connection, with_database
+
+    if service not in SERVICES:
+        raise MigrationError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
+    main = importlib.import_module(f"services.{service}.main")
+    importing = Importing(service, main.KINDS, main.PROJECTIONS, accept_loss=accept_loss)
+    dsn, _ = admin_dsn(data_dir)
+    async with bus_connection(data_dir) as client:
+        connection = await asyncpg.connect(with_database(dsn, service_role(service)))
+        try:
+            await connection.execute(f"set role {owner_role(service)}")
+            sources = TOPOLOGY.sources(service)
+            found = await importing.run(connection, client, sources, check=check)
+        finally:
+            await connection.close()
+        if not check and (accept_loss or not found.lost):
+            await make_consumers_anew(client, TOPOLOGY, service)
+    return found
 
 
 async def _migrate(data_dir: DataDir, *, check: bool) -> dict[str, list[str]]:

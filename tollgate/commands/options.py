@@ -83,6 +83,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from runtime.process import StartError
     from runtime.projection_rebuild import RebuildError
     from runtime.refusal import Refusal
+    from runtime.restored import StillRunningError
     from runtime.segments.manifest import ManifestError
     from runtime.segments.places import PlaceError
     from runtime.segments.sealer import SealError
@@ -101,5 +102,5 @@ def _expected() -> tuple[type[Exception], ...]:
         *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
         *(SealError, BundleError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
-        *(WorkerEndedError, BusLacksError, RebuildError),
+        *(WorkerEndedError, BusLacksError, RebuildError, StillRunningError),
     )

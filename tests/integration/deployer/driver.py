@@ -164,6 +164,7 @@ class Deployer(ABC):
             list_price=Credits(0),
             cost=Credits(0),
             premium=False,
+            gate="STANDARD",
             slices=(),
             share_rule=ledger.ShareRule(
                 settings_version=0, partner_basis_points=0, agent_basis_points=0
@@ -171,6 +172,7 @@ class Deployer(ABC):
             currency="USD",
             algorithm_version=1,
             requested_at=now,
+            request_expires_at=now,
             placed_at=now,
         )
         event = ledger.HoldPlaced(user_id=user_id, balance=_nothing(), hold=hold)

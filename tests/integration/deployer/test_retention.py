@@ -136,6 +136,8 @@ async def test_the_variables_of_what_is_refused_are_erased_at_once(
         code="INSUFFICIENT_TOTAL_CREDITS",
         required=Credits(10),
         available=0,
+        premium=False,
+        request_expires_at=system_clock.now(),
     )
     await deployer.tell("ledger", "wallet-user-1", refused)
     await deployer.until_fact(deployment_id, "deployment_refused")

@@ -179,6 +179,7 @@ async def test_a_disputed_and_lost_purchase_shows_what_is_frozen_void_and_owed(a
             hold=hold,
             slices=(hold.slices[1],),
             cause="du_1",
+            refunded_total=Credits(0),
             reversed_at=hold.placed_at,
         )
     )

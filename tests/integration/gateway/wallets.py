@@ -92,6 +92,7 @@ class Ledger:
             list_price=Credits(sum(s.end - s.start for s in slices)),
             cost=Credits(sum(s.end - s.start for s in slices)),
             premium=False,
+            gate="STANDARD",
             slices=slices,
             share_rule=ledger.ShareRule(
                 settings_version=1, partner_basis_points=3000, agent_basis_points=1000
@@ -99,6 +100,7 @@ class Ledger:
             currency="USD",
             algorithm_version=1,
             requested_at=NOON,
+            request_expires_at=NOON,
             placed_at=NOON,
         )
         self.awarded_held += hold.awarded_credits
@@ -134,6 +136,7 @@ class Ledger:
             user_id=self.user_id,
             balance=self.balance,
             slices=(taken,),
+            algorithm_version=1,
             reason="by mistake",
             adjusted_by="finance",
         )
@@ -193,6 +196,7 @@ def lot_of(credits_in_it: int, lot_id: str, kind: Any, price_minor: int) -> ledg
     """A lot."""
     return ledger.Lot(
         lot_id=lot_id,
+        position=0,
         kind=kind,
         credits=Credits(credits_in_it),
         price_minor=price_minor,

@@ -50,6 +50,7 @@ def hold(
         list_price=cost,
         cost=cost,
         premium=False,
+        gate="STANDARD",
         slices=slices,
         share_rule=ledger.ShareRule(
             settings_version=1, partner_basis_points=3_000, agent_basis_points=505
@@ -57,6 +58,7 @@ def hold(
         currency="USD",
         algorithm_version=1,
         requested_at=MAY,
+        request_expires_at=MAY,
         placed_at=MAY,
     )
 

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from runtime.bus_rebuild import READ_MAX, send_again
+from runtime.bus_messages import READ_MAX
+from runtime.bus_rebuild import send_again
 from runtime.postgres_store import PostgresStore
 from runtime.store import Changes, OutboxRow
 from tests.integration.runtime.conftest import CounterDatabase, NatsBusUnderTest

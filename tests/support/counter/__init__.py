@@ -24,7 +24,7 @@ PACKAGE: Final = "tests.support.counter"
 LIMIT: Final = 1_000
 
 
-class Added(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", tag="added"):
+class Added(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", tag="counter_added"):
     """A number was added."""
 
     amount: int

@@ -1,0 +1,290 @@
+"""A database that was restored from a backup older than what the bus carries of its service.
+
+What the service published since is on the bus, and others have acted on it. A service that went on
+from the backup would number new messages as old ones, and nobody would take them; so it refuses to
+start (`lacks_of_bus`), and `import_lost` brings back what can be proven: a fact is taken over only
+where the stored form made from its message gives, after the fact before it, the very hash that the
+message carries. Nothing is invented: what cannot be proven is told, and stays lost unless somebody
+accepts that.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from contracts.envelope import parse_seen
+from contracts.subjects import facts_stream
+from runtime.bus_messages import messages_of
+from runtime.connection import Connection
+from runtime.outbox import RELAY_LOCK
+from runtime.postgres_store import PostgresTransaction
+from runtime.projector import Projection
+from runtime.store import Changes, FactRow, Head, Recorded, StreamKind
+from runtime.work import fact_row
+
+ACTORS_MAX: Final = 100
+
+
+class StillRunningError(Exception):
+    """The service that was restored runs; nothing was changed."""
+
+
+class _Sent(msgspec.Struct, kw_only=True):
+    """What is read of a message of our own on the bus."""
+
+    id: str
+    type: str
+    subject: str
+    sequence: int
+    time: datetime
+    correlationid: str
+    source: str
+    causationid: str | None = None
+    seen: str = ""
+    factversion: int | None = None
+    facthash: str | None = None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Lacking:
+    """A message of our own on the bus that the outbox does not have."""
+
+    sent: _Sent
+    subject: str
+    body: bytes
+
+    @classmethod
+    def read(cls, message: Msg) -> "_Lacking":
+        """Return the message as the bus holds it."""
+        sent = msgspec.json.decode(message.data, type=_Sent)
+        return cls(sent, message.subject, message.data)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A message on the bus whose fact the database has not, and why it could not be proven."""
+
+    stream: str
+    sequence: int
+    type: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of it: messages and facts taken over, and what is lost."""
+
+    messages: int
+    facts: int
+    lost: tuple[Lost, ...]
+
+
+async def lacks_of_bus(
+    jetstream: JetStreamContext, connection: Connection, service: str
+) -> str | None:
+    """Return which message the bus has last of a service, where its outbox does not have it."""
+    stream = facts_stream(service)
+    last = (await jetstream.stream_info(stream)).state.last_seq
+    if last == 0:
+        return None
+    try:
+        message = await jetstream.get_msg(stream, last, direct=True)
+    except NotFoundError:
+        return None
+    sent = msgspec.json.decode(message.data or b"", type=_Sent)
+    known = await connection.fetchval(
+        "select id from outbox where stream = $1 and sequence = $2", sent.subject, sent.sequence
+    )
+    if known == sent.id:
+        return None
+    place = f"{sent.subject} {sent.sequence} of {sent.time.isoformat()}"
+    return (
+        f"the database is older than the bus, which carries {place}: it was restored from a backup;"
+        " see docs/runbooks/restored.md"
+    )
+
+
+class Importing:
+    """Takes over what the bus carries of a service and its database lacks."""
+
+    def __init__(
+        self,
+        service: str,
+        kinds: tuple[StreamKind[Any, Any], ...],
+        projections: tuple[Projection, ...],
+        *,
+        accept_loss: bool,
+    ) -> None:
+        self._service = service
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._projections = projections
+        self._accept_loss = accept_loss
+        self._causes: Mapping[tuple[str, int], tuple[str, str]] = {}
+        self._actors: list[str] = []
+
+    async def run(
+        self,
+        connection: asyncpg.Connection,
+        client: Client,
+        sources: Mapping[str, list[str]],
+        *,
+        check: bool = False,
+    ) -> Imported:
+        """Import in one transaction; with `check` undo it. The service must not run.
+
+        `sources` are the streams that the service consumes, where the causes are looked for.
+        """
+        if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", RELAY_LOCK):
+            raise StillRunningError(f"{self._service} runs: stop it first")
+        known = {UUID(row["id"]).bytes for row in await connection.fetch("select id from outbox")}
+        messages = [
+            message
+            async for message in messages_of(client, facts_stream(self._service))
+            if UUID((message.headers or {})["Nats-Msg-Id"]).bytes not in known
+        ]
+        lacking = [_Lacking.read(message) for message in messages]
+        self._causes = await _causes(client, sources, lacking)
+        rows = await connection.fetch(
+            "select actor from facts group by actor order by count(*) desc limit $1", ACTORS_MAX
+        )
+        self._actors = [row["actor"] for row in rows]
+        begun = connection.transaction()
+        await begun.start()
+        try:
+            found = await self._take_over(connection, lacking)
+        except BaseException:
+            await begun.rollback()
+            raise
+        await (begun.rollback() if check else begun.commit())
+        return found
+
+    async def _take_over(self, connection: asyncpg.Connection, lacking: list[_Lacking]) -> Imported:
+        transaction = PostgresTransaction(connection)
+        heads = await transaction.lock_heads(
+            {each.sent.subject for each in lacking if each.sent.factversion}
+        )
+        facts: list[FactRow] = []
+        records: list[Recorded[Any]] = []
+        lost: list[Lost] = []
+        taken: list[_Lacking] = []
+        left: set[str] = set()
+        for each in sorted(lacking, key=lambda one: (one.sent.time, *_place(one.sent))):
+            sent = each.sent
+            head = heads.get(sent.subject)
+            reason = None if head is None else self._append(head, sent, facts, records)
+            if reason is not None or sent.subject in left:
+                reason = reason or "one before it is lost"
+                lost.append(Lost(sent.subject, sent.sequence, sent.type, sent.time, reason))
+                left.add(sent.subject)
+                if not self._accept_loss:
+                    continue
+            if head is not None:
+                head.sequence = sent.sequence
+            taken.append(each)
+        await transaction.write(Changes(facts=facts, heads=list(heads.values())))
+        await _keep_as_sent(connection, taken)
+        for projection in self._projections:
+            await projection.apply(connection, records)
+        return Imported(len(taken), len(facts), tuple(lost))
+
+    def _append(
+        self, head: Head, sent: _Sent, facts: list[FactRow], records: list[Recorded[Any]]
+    ) -> str | None:
+        """Append the fact behind a message, if it can be proven; else return why not."""
+        if (sent.factversion, sent.facthash) == (head.version, head.last_hash.hex()):
+            return None
+        if sent.factversion != head.version + 1:
+            return f"its fact is version {sent.factversion}, and {head.version} is the last here"
+        kind = self._kinds[head.name.partition("-")[0]]
+        fact = _fact(kind, sent)
+        if fact is None:
+            return "the message does not say all that its fact says"
+        for record in self._records(sent, fact):
+            row = fact_row(record, head.last_hash)
+            if row.hash.hex() != sent.facthash:
+                continue
+            state = (
+                kind.initial(head.name)
+                if head.state is None
+                else msgspec.msgpack.decode(head.state, type=kind.state)
+            )
+            head.state = msgspec.msgpack.encode(kind.evolve(state, fact))
+            head.version, head.last_at, head.last_hash = row.version, row.at, row.hash
+            facts.append(row)
+            records.append(record)
+            return None
+        return "its hash fits nothing that could be made of the message"
+
+    def _records(self, sent: _Sent, fact: Any) -> Iterator[Recorded[Any]]:
+        """Yield the forms that the stored fact may have had: who brought it about, and by what."""
+        causes = [self._causes[place] for place in _seen(sent) if place in self._causes]
+        said = [value for value in sent.data.values() if isinstance(value, str)]
+        actors = [source for source, _ in causes] + said + self._actors
+        for causation_id, actor in product([*(each for _, each in causes), None], actors):
+            yield Recorded(
+                stream=sent.subject,
+                version=sent.factversion or 0,
+                at=sent.time,
+                fact=fact,
+                id=sent.causationid or "",
+                correlation_id=sent.correlationid,
+                causation_id=causation_id,
+                actor=actor,
+            )
+
+
+def _fact(kind: StreamKind[Any, Any], sent: _Sent) -> Any | None:
+    """Return the stored fact of a message's name with what the message says, if that is enough."""
+    name = sent.type.split(".")[2]
+    for struct in getattr(kind.facts, "__args__", (kind.facts,)):
+        if struct.__struct_config__.tag != name:
+            continue
+        values = {each: sent.data[each] for each in struct.__struct_fields__ if each in sent.data}
+        try:
+            return msgspec.convert({struct.__struct_config__.tag_field: name} | values, struct)
+        except msgspec.ValidationError:
+            return None
+    return None
+
+
+def _place(sent: _Sent) -> tuple[str, int]:
+    return sent.subject, sent.sequence
+
+
+def _seen(sent: _Sent) -> list[tuple[str, int]]:
+    return list(parse_seen(sent.seen).items())
+
+
+async def _causes(
+    client: Client, sources: Mapping[str, list[str]], lacking: list[_Lacking]
+) -> dict[tuple[str, int], tuple[str, str]]:
+    """Return the place of each message that a lost one followed from → its source and its id."""
+    wanted = {place for each in lacking for place in _seen(each.sent)}
+    found: dict[tuple[str, int], tuple[str, str]] = {}
+    for stream in sources if wanted else ():
+        async for message in messages_of(client, stream):
+            cause = msgspec.json.decode(message.data, type=_Sent)
+            if _place(cause) in wanted:
+                found[_place(cause)] = (cause.source, cause.id)
+    return found
+
+
+async def _keep_as_sent(connection: Connection, taken: list[_Lacking]) -> None:
+    """Write messages into the outbox as what was sent already."""
+    await connection.executemany(
+        """insert into outbox (id, subject, stream, sequence, body)
+           values ($1, $2, $3, $4, $5)""",
+        [(each.sent.id, each.subject, *_place(each.sent), each.body.decode()) for each in taken],
+    )
