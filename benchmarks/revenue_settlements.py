@@ -104,7 +104,7 @@ def _settled(number: int, at: datetime) -> ledger.HoldSettled:
         list_price=Credits(_COST),
         cost=Credits(_COST),
         premium=True,
-        gate="STANDARD",
+        gate="PREMIUM",
         slices=(spent,),
         share_rule=ledger.ShareRule(
             settings_version=1,
