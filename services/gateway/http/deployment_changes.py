@@ -31,7 +31,7 @@ from services.gateway.http.outcomes import Pending, conclude
 from services.gateway.http.parameters import Asker, IdInPath, OperationId, TheGateway
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.quotes import Variables
-from services.gateway.http.route import etag_of, matches, resource
+from services.gateway.http.route import check_if_match, resource
 from services.gateway.http.shapes import Input
 from services.gateway.queries.modules import module_version
 
@@ -69,12 +69,8 @@ async def update(
     changed by then, and its last build failed: see `builds` and `error`.
     """
     row = await _own(gateway, asker, deployment_id)
-    if_match = request.headers.get("if-match")
-    if if_match is not None:
-        shown = await shown_deployment(gateway, asker, deployment_id)
-        tag = etag_of(shown.model_dump_json().encode())
-        if not matches(if_match, tag):
-            raise ProblemError("PRECONDITION_FAILED", "the deployment has changed since")
+    if "if-match" in request.headers:
+        check_if_match(request, await shown_deployment(gateway, asker, deployment_id))
     version = body.version or row["version"]
     async with gateway.connection() as connection:
         if await module_version(connection, row["module_id"], version) is None:

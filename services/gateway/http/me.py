@@ -25,7 +25,7 @@ from services.gateway.handlers import UpdateUser
 from services.gateway.http.access import signed_in
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import etag_of, matches, resource
+from services.gateway.http.route import check_if_match, resource
 from services.gateway.http.session import without_cookie
 from services.gateway.http.shapes import Input, Output, left_out
 from services.gateway.identity import check_name
@@ -108,11 +108,7 @@ async def change_me(body: ProfileChange, request: Request, gateway: TheGateway, 
     async with gateway.connection() as connection, connection.transaction():
         await lock_account(connection, asker.user_id)
         account = await _account(connection, asker.user_id)
-        if_match = request.headers.get("if-match")
-        if if_match is not None and not matches(
-            if_match, etag_of(_me(account).model_dump_json().encode())
-        ):
-            raise ProblemError("PRECONDITION_FAILED")
+        check_if_match(request, _me(account))
         name = body.name if "name" in given else account.name
         check_name(name)
         repository = await repository_of(connection, asker.user_id)

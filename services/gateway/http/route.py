@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIRouter
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
@@ -161,6 +162,14 @@ def _conditional(request: Request, response: Response) -> Response:
     if not matches(request.headers.get("if-none-match"), tag):
         return response
     return Response(status_code=_NOT_MODIFIED, headers={"ETag": tag})
+
+
+def check_if_match(request: Request, shown: BaseModel) -> bool:
+    """Return whether the caller says what it saw; a 412 where that is not what there is now."""
+    header = request.headers.get("if-match")
+    if header is not None and not matches(header, etag_of(shown.model_dump_json().encode())):
+        raise ProblemError("PRECONDITION_FAILED")
+    return header is not None
 
 
 def matches(header: str | None, tag: str) -> bool:

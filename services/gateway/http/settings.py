@@ -16,7 +16,7 @@ from services.gateway.http.access import only
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.percentages import Percentage, basis_points, percentage
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import etag_of, matches, resource
+from services.gateway.http.route import check_if_match, resource
 from services.gateway.http.shapes import Amount, Input, Output, Price, left_out
 from services.gateway.queries.settings import CurrentSettings, current_settings
 from services.gateway.repositories import TOKEN_LENGTH_MAX, check_repository
@@ -151,14 +151,9 @@ async def change_settings(
     given = body.model_fields_set
     if not asker.has("admin") and not given <= _FINANCE_SETS:
         raise ProblemError("FORBIDDEN", "finance sets the shares only")
-    expected = None
-    if_match = request.headers.get("if-match")
-    if if_match is not None:
-        current = await _current(gateway)
-        tag = etag_of(_shown(current, gateway.now).model_dump_json().encode())
-        if not matches(if_match, tag):
-            raise ProblemError("PRECONDITION_FAILED")
-        expected = current.version
+    current = await _current(gateway)
+    is_conditional = check_if_match(request, _shown(current, gateway.now))
+    expected = current.version if is_conditional else None
     secrets = _secrets(gateway, body)
     await gateway.execute(
         SetSettings(

@@ -34,7 +34,7 @@ from services.gateway.http.parameters import (
     ThePaging,
 )
 from services.gateway.http.problems import ProblemError, invalid
-from services.gateway.http.route import etag_of, matches, resource
+from services.gateway.http.route import check_if_match, resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, left_out, page
 from services.gateway.identity import check_email, check_name, check_password, new_referral_code
 from services.gateway.passwords import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
@@ -185,17 +185,13 @@ async def change_user(
         row = await user_by_id(connection, user_id)
     if row is None:
         raise ProblemError("NOT_FOUND")
-    if_match = request.headers.get("if-match")
-    if if_match is not None:
-        tag = etag_of(_user(row).model_dump_json().encode())
-        if not matches(if_match, tag):
-            raise ProblemError("PRECONDITION_FAILED")
+    is_conditional = check_if_match(request, _user(row))
     given = body.model_fields_set
     change = ChangeUser(
         roles=tuple(body.roles) if "roles" in given else UNSET,
         active=body.active if "active" in given else UNSET,
         referred_by=body.referred_by if "referred_by" in given else UNSET,
-        expected_revision=row["revision"] if if_match is not None else None,
+        expected_revision=row["revision"] if is_conditional else None,
     )
     await gateway.execute(UpdateUser(actor=asker.user_id, user_id=user_id, change=change))
     return await _shown(gateway, user_id)

@@ -34,7 +34,7 @@ from services.gateway.http.parameters import (
     ThePaging,
 )
 from services.gateway.http.problems import ProblemError
-from services.gateway.http.route import etag_of, matches, resource
+from services.gateway.http.route import check_if_match, resource
 from services.gateway.http.shapes import Input, Output, Page, by_time, left_out, page
 from services.gateway.queries.webhooks import (
     list_webhooks,
@@ -166,9 +166,7 @@ async def change_webhook(
 ) -> Webhook | Response:
     """Change where and of what one is told, or whether."""
     before = await shown_webhook(gateway, asker, webhook_id)
-    if_match = request.headers.get("if-match")
-    if if_match is not None and not matches(if_match, etag_of(before.model_dump_json().encode())):
-        raise ProblemError("PRECONDITION_FAILED")
+    check_if_match(request, before)
     given = body.model_fields_set
     if not given:
         return before

@@ -269,7 +269,7 @@ async def test_a_call_that_died_in_the_middle_is_finished_by_its_repetition(api:
     assert count == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, b"caf\xe9", "a\tb"])
+@pytest.mark.parametrize("key", ["", "x" * 256, b"x\xe9", "a\tb"])
 async def test_a_key_that_is_none_is_refused(api: Api, key: str | bytes) -> None:
     ada = await api.person()
 
