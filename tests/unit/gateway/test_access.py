@@ -52,6 +52,7 @@ TABLE = {
     "POST /api/credits/adjustments": "admin finance",
     "POST /api/credits/purchases": "admin finance",
     "GET /api/ledger/events": "admin finance",
+    "GET /api/ledger/totals": "admin finance",
     "POST /api/ledger/verify": "admin finance",
     "GET /api/revenue/statements": "admin agent finance partner",
     "GET /api/revenue/statements/{statement_id}": "admin agent finance partner",
