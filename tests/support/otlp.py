@@ -83,7 +83,7 @@ def collector() -> Iterator[Collector]:
             self.wfile.write(answer)
 
         @override
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *_: Any) -> None:
             """Stay silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
