@@ -11,8 +11,9 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from contracts.envelope import Envelope
+from contracts.subjects import facts_stream
 from runtime.bus import CONSUMER_CHECK_SECONDS, Bus
-from runtime.bus_topology import Topology, consumers, drift
+from runtime.bus_topology import Topology, consumers, drift, streams
 from runtime.clock import Clock
 from runtime.inbox import Delivery, undecodable
 from runtime.metrics import MESSAGES
@@ -170,8 +171,30 @@ async def _nothing() -> None:
     """What was set aside is settled by the transaction that handles it."""
 
 
-async def check_consumers(bus: Bus, topology: Topology) -> list[str]:
-    """Return how our consumers on the server differ from what this release knows."""
+async def check_bus(bus: Bus, topology: Topology) -> list[str]:
+    """Return how our streams and consumers on the server differ from what this release knows.
+
+    On how many servers a stream is, is not a service's business.
+    """
+    ours = {facts_stream(bus.service), *topology.sources(bus.service)}
+    problems = []
+    for wanted in streams(topology):
+        if wanted.name not in ours:
+            continue
+        wanted.num_replicas = None
+        try:
+            found = (await bus.jetstream.stream_info(str(wanted.name))).config
+        except NotFoundError:
+            problems.append(f"stream {wanted.name} is missing")
+            continue
+        if set(wanted.subjects or ()) <= set(found.subjects or ()):
+            # A newer release may have more to say; what we say has its place.
+            wanted.subjects = None
+        problems += [f"stream {wanted.name} {d}" for d in drift(wanted, found)]
+    return [*problems, *await _check_consumers(bus, topology)]
+
+
+async def _check_consumers(bus: Bus, topology: Topology) -> list[str]:
     problems = []
     for stream, wanted in consumers(topology):
         if wanted.durable_name != bus.service:

@@ -22,7 +22,7 @@ from contracts.events import RequestRefused
 from runtime.bus import Bus
 from runtime.bus_topology import Topology
 from runtime.clock import Clock, system_clock
-from runtime.consumption import Consumption, check_consumers
+from runtime.consumption import Consumption, check_bus
 from runtime.health import Liveness, Readiness, health_app
 from runtime.measuring import QUEUES, READINESS, Measure, measuring
 from runtime.migrate import check_schema
@@ -334,7 +334,7 @@ async def _live_on_bus(running: Running) -> None:
     running.readiness.add_check("bus", _bus_check(running))
     await running.bus.connect()
     sources = running.wiring.topology.sources(running.service.name)
-    problems = await check_consumers(running.bus, running.wiring.topology)
+    problems = await check_bus(running.bus, running.wiring.topology)
     async with running.pool.acquire() as connection:
         older = await lacks_of_bus(running.bus.jetstream, connection, running.service.name)
     problems += [older] if older else []

@@ -84,13 +84,13 @@ async def _schema(service: str, settings: "RuntimeSettings") -> str | None:
 
 async def _consumers(service: str, settings: "RuntimeSettings") -> str | None:
     from runtime.bus import Bus
-    from runtime.consumption import check_consumers
+    from runtime.consumption import check_bus
     from services.wiring import TOPOLOGY
 
     password = settings.nats_password.get_secret_value()
     bus = Bus(service=service, url=settings.nats_url, user=settings.nats_user, password=password)
     try:
         await bus.connect()
-        return "; ".join(await check_consumers(bus, TOPOLOGY)) or None
+        return "; ".join(await check_bus(bus, TOPOLOGY)) or None
     finally:
         await bus.close()

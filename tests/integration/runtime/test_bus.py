@@ -16,7 +16,7 @@ from devkit.nats import ADMIN as NATS_ADMIN
 from devkit.program import start
 from runtime.bus import Bus
 from runtime.bus_migrate import migrate_bus
-from runtime.consumption import check_consumers
+from runtime.consumption import check_bus
 from runtime.outbox import Relay, relay_as_leader
 from runtime.postgres_store import PostgresStore
 from runtime.spans import PassOn
@@ -50,17 +50,30 @@ async def test_a_stream_and_a_consumer_that_differ_are_told_and_then_mended(
 async def test_a_service_tells_at_start_that_its_consumer_is_missing_or_another(
     real_bus: NatsBusUnderTest,
 ) -> None:
-    assert await check_consumers(real_bus.bus, counter.TOPOLOGY) == []
+    assert await check_bus(real_bus.bus, counter.TOPOLOGY) == []
     jetstream = real_bus.bus.jetstream
     found = (await jetstream.consumer_info(ASKER_STREAM, "counter")).config
     await jetstream.add_consumer(ASKER_STREAM, ConsumerConfig(**{**vars(found), "ack_wait": 3.0}))
-    [problem] = await check_consumers(real_bus.bus, counter.TOPOLOGY)
+    [problem] = await check_bus(real_bus.bus, counter.TOPOLOGY)
     assert "ack_wait" in problem
     await jetstream.delete_consumer(ASKER_STREAM, "counter")
-    assert await check_consumers(real_bus.bus, counter.TOPOLOGY) == [
+    assert await check_bus(real_bus.bus, counter.TOPOLOGY) == [
         f"consumer {ASKER_STREAM}/counter is missing"
     ]
     assert await real_bus.bus.missing_consumers([ASKER_STREAM]) == [f"{ASKER_STREAM}/counter"]
+
+
+async def test_a_service_tells_at_start_that_a_stream_is_another_or_missing(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    jetstream = real_bus.bus.jetstream
+    stream = (await jetstream.stream_info(ASKER_STREAM)).config
+    await jetstream.update_stream(StreamConfig(**{**vars(stream), "max_msgs": 7}))
+    await jetstream.update_stream(StreamConfig(**{**vars(stream), "max_msg_size": 1024}))
+    [problem] = await check_bus(real_bus.bus, counter.TOPOLOGY)
+    assert problem.startswith(f"stream {ASKER_STREAM} max_msg_size")
+    await jetstream.delete_stream("TOLLGATE_COUNTER")
+    assert "stream TOLLGATE_COUNTER is missing" in await check_bus(real_bus.bus, counter.TOPOLOGY)
 
 
 async def test_a_consumer_that_is_gone_is_not_asked_for_in_haste(
