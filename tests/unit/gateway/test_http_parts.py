@@ -210,6 +210,21 @@ def test_a_date_is_a_whole_day_and_an_instant_is_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("9999-12-31", 9999),
+        ("9999-12-31T23:59:59-14:00", 9999),
+        ("0001-01-01T00:00:00+14:00", 1),
+    ],
+)
+def test_what_is_beyond_all_time_is_its_end(text: str, year: int) -> None:
+    _, end = period(None, text)
+
+    assert end is not None
+    assert (end.year, end.tzinfo) == (year, UTC)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -217,7 +232,8 @@ def test_a_date_is_a_whole_day_and_an_instant_is_itself() -> None:
         "2026-02-30",
         "2026-03-01T12:00:00",
         "1772366400",
-        "9999-12-31T23:59:59-14:00",
+        "0000-01-01",
+        "2026-03-01T12:00:60Z",
     ],
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
