@@ -112,6 +112,8 @@ def test_the_history_is_filtered_and_downloaded_as_csv(signs_in: SignIn, tmp_pat
     assert len(lines) == shown
     page.get_by_label("To, inclusive").fill("2020-01-01")
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
+    page.goto("/credits?from=2026-99-99")
+    expect(page.get_by_role("alert")).to_contain_text("no date")
 
 
 def test_credits_that_expire_soon_are_warned_of(signs_in: SignIn, stage: Story) -> None:
@@ -152,6 +154,9 @@ def test_what_projects_cost_is_drawn_and_written(
     expect(page.get_by_role("heading", name="Nothing was spent")).to_be_visible()
     finance = signs_in("finance").goes_to(f"/projects?user_id={stage.user.id}")
     expect(finance.get_by_role("row", name="Lighthouse")).to_be_visible()
+    finance.get_by_label("Id of a user").fill("nobody")
+    finance.get_by_role("button", name="Show").click()
+    expect(finance.get_by_role("alert")).to_contain_text("There is no such user")
     with switched(stage, project_costs_enabled=False):
         page.goto("/projects")
         expect(page.get_by_role("heading", name="switched off")).to_be_visible()

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from services.gateway.web.listing import filtered, status_of
 from services.gateway.web.pages import Pages
 from services.gateway.web.rendering import with_query
 from services.gateway.web.shortage import shortage
@@ -32,8 +33,9 @@ async def deployments(visit: Visit) -> Response:
     }
     if sees_all:
         filters["user_id"] = visit.query.get("user_id", "")
-    found, stats, short = await asyncio.gather(
-        visit.api.get(
+    (found, wrong), stats, short = await asyncio.gather(
+        filtered(
+            visit,
             "/api/deployments",
             scope=scope,
             limit=ROWS,
@@ -46,6 +48,8 @@ async def deployments(visit: Visit) -> Response:
     given: dict[str, Any] = {**filters, "scope": "all" if scope == "all" else ""}
     return visit.show(
         "deployments.html",
+        status=status_of(wrong),
+        wrong=wrong,
         deployments=found,
         stats=stats,
         short=short,

@@ -6,8 +6,9 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from services.gateway.web.api import ApiProblem
+from services.gateway.web.listing import filtered, status_of
 from services.gateway.web.pages import Pages
-from services.gateway.web.visit import Visit
+from services.gateway.web.visit import Form, Visit
 
 pages: Final = Pages()
 
@@ -28,7 +29,7 @@ async def projects(visit: Visit) -> Response:
     filters = {name: visit.query.get(name, "") for name in ("from", "to")}
     user_id = visit.query.get("user_id", "") if visit.has(*SEE_ALL) else ""
     try:
-        costs, more = await _costs(visit, {**filters, "user_id": user_id})
+        costs, more, wrong = await _costs(visit, {**filters, "user_id": user_id})
     except ApiProblem as problem:
         if problem.code != "PROJECT_COSTS_DISABLED":
             raise
@@ -36,6 +37,8 @@ async def projects(visit: Visit) -> Response:
     months = sorted({each["month"] for cost in costs for each in cost["by_month"]})
     return visit.show(
         "projects.html",
+        status=status_of(wrong),
+        wrong=wrong,
         costs=[{**each, "name": each["project"] or NO_PROJECT} for each in costs],
         more=more,
         months=months,
@@ -47,17 +50,19 @@ async def projects(visit: Visit) -> Response:
     )
 
 
-async def _costs(visit: Visit, filters: dict[str, str]) -> tuple[list[dict[str, Any]], bool]:
-    """Return all projects that there are, and whether there are still more than are read."""
+async def _costs(visit: Visit, filters: dict[str, str]) -> tuple[list[dict[str, Any]], bool, Form]:
+    """Return all projects, whether there are still more than are read, and what is wrong."""
     costs: list[dict[str, Any]] = []
     cursor = None
     for _ in range(READ_MAX):
-        page = await visit.api.get("/api/projects/costs", limit=100, cursor=cursor, **filters)
+        page, wrong = await filtered(
+            visit, "/api/projects/costs", limit=100, cursor=cursor, **filters
+        )
         costs += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:
-            return costs, False
-    return costs, True
+            return costs, False, wrong
+    return costs, True, Form()
 
 
 def figures(costs: list[dict[str, Any]], months: list[str]) -> dict[str, Any]:

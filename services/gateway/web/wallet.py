@@ -10,6 +10,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.http.credits import HistoryType
 from services.gateway.web.buying import buying_form
 from services.gateway.web.downloads import Download
+from services.gateway.web.listing import filtered, status_of
 from services.gateway.web.pages import Pages
 from services.gateway.web.rendering import with_query
 from services.gateway.web.shortage import shortage
@@ -29,16 +30,22 @@ FILTERS: Final = ("type", "from", "to")
 async def wallet(visit: Visit) -> Response:
     """Show the balance, the lots, the history, and what credits cost."""
     filters = {name: visit.query.get(name, "") for name in FILTERS}
-    lots, history, short = await asyncio.gather(
+    lots, (history, wrong), short = await asyncio.gather(
         visit.api.get("/api/credits/lots", limit=LOTS, cursor=visit.query.get("lots_cursor")),
-        visit.api.get(
-            "/api/credits/history", limit=LINES, cursor=visit.query.get("cursor"), **filters
+        filtered(
+            visit,
+            "/api/credits/history",
+            limit=LINES,
+            cursor=visit.query.get("cursor"),
+            **filters,
         ),
         shortage(visit),
     )
     gateway: Gateway = visit.request.app.state.gateway
     return visit.show(
         "credits.html",
+        status=status_of(wrong),
+        wrong=wrong,
         lots=lots,
         history=history,
         short=short,
