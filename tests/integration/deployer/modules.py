@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from contracts.catalog.v1 import Variable
+from tests.support.tools import program
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "modules"
 SIGNS = "signs"
@@ -32,3 +33,16 @@ def running(folder: Path, command: str, more: str = "") -> Path:
         output "made" {{ value = terraform_data.running.id }}
         """,
     )
+
+
+def terraform_without_a_room(folder: Path, first: str = ":") -> Path:
+    """Write what runs Terraform, and no room or user of a build's own is found to work with.
+
+    `first` is done before it.
+    """
+    wrapper = folder / "terraform"
+    wrapper.write_text(
+        f'#!/bin/sh\n[ "$1" = version ] && exit 3\n{first}\nexec {program("terraform")} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    return wrapper

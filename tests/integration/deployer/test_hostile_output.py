@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.integration.deployer.modules import running
+from tests.integration.deployer.modules import running, terraform_without_a_room
 from tests.integration.deployer.processes import HandledDeployer
 from tests.support.tools import program
 
@@ -96,13 +96,7 @@ class TestForgedStream:
 
     @pytest.fixture
     def bounds(self, folder: Path) -> dict[str, Any]:
-        """Name a Terraform that rooms and users of builds' own are not found to work with."""
-        wrapper = folder / "terraform"
-        wrapper.write_text(
-            f'#!/bin/sh\n[ "$1" = version ] && exit 3\nexec {program("terraform")} "$@"\n'
-        )
-        wrapper.chmod(0o755)
-        return {"terraform": str(wrapper)}
+        return {"terraform": str(terraform_without_a_room(folder))}
 
     def forging(self, folder: Path, status: int) -> Path:
         """Write a module that says on Terraform's own stream what Terraform would."""

@@ -19,7 +19,7 @@ import pytest
 
 from services.deployer.isolation import isolation
 from services.deployer.terraform import cli_config
-from tests.integration.deployer.modules import module, running
+from tests.integration.deployer.modules import module, running, terraform_without_a_room
 from tests.integration.deployer.processes import HandledDeployer
 from tests.support.tools import lacking, program
 
@@ -151,12 +151,8 @@ class TestOnTheNetwork:
         version = {"archives": {binary.parent.name: archive}}
         (mirror / PROVIDER / f"{VERSION}.json").write_text(json.dumps(version))
         certificate = self_signed(tmp_path)
-        wrapper = tmp_path / "terraform"
-        wrapper.write_text(
-            f'#!/bin/sh\n[ "$1" = version ] && exit 3\nexport SSL_CERT_FILE={certificate}\n'
-            f'exec {program("terraform")} "$@"\n'
-        )
-        wrapper.chmod(0o755)
+        trusts = f"export SSL_CERT_FILE={certificate}"
+        wrapper = terraform_without_a_room(tmp_path, trusts)
         with served(mirror, certificate) as port:
             yield {
                 "provider_mirror": f"https://localhost:{port}/",
