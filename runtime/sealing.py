@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from joserfc import jwe
@@ -68,15 +69,20 @@ class DataKey:
         """The last of the keys: what is derived from it stays the same while others are added."""
         return (self.raw, *self.also)[-1]
 
+    @cached_property
+    def _keys(self) -> list[OctKey]:
+        """The keys as the library wants them; a master key is read once, not for each value."""
+        return [OctKey.import_key(key) for key in (self.raw, *self.also)]
+
     def encrypt(self, value: bytes) -> str:
         """Return the value as a compact JWE; `SealingError` where it is too large to be opened."""
         if len(value) > VALUE_BYTES_MAX:
             raise SealingError(f"a value has at most {VALUE_BYTES_MAX} bytes")
-        return jwe.encrypt_compact(_CONTENT, value, OctKey.import_key(self.raw), registry=_REGISTRY)
+        return jwe.encrypt_compact(_CONTENT, value, self._keys[0], registry=_REGISTRY)
 
     def decrypt(self, ciphertext: str) -> bytes:
         """Return the value; `SealingError` where this key does not open it."""
-        return _open_by_any(ciphertext, [OctKey.import_key(k) for k in (self.raw, *self.also)])
+        return _open_by_any(ciphertext, self._keys)
 
     def encrypt_json(self, value: Any) -> str:
         """Return a JSON value, encrypted."""
@@ -107,7 +113,7 @@ class DataKey:
 
 def seal(value: bytes, public_jwk: str) -> str:
     """Return the value sealed for the owner of an X25519 key pair (ECDH-ES, RFC 8037)."""
-    key = OKPKey.import_key(json.loads(public_jwk))
+    [key] = _sealing_keys(public_jwk)
     return jwe.encrypt_compact(_SEALED, value, key, registry=_REGISTRY)
 
 
@@ -116,9 +122,14 @@ def open_sealed(sealed: str, private_jwk: str) -> bytes:
 
     Of a JWK set, the key that it was sealed for opens it.
     """
-    value = json.loads(private_jwk)
-    keys = value.get("keys", [value])
-    return _open_by_any(sealed, [OKPKey.import_key(key) for key in keys])
+    return _open_by_any(sealed, _sealing_keys(private_jwk))
+
+
+@lru_cache(maxsize=8)
+def _sealing_keys(jwk: str) -> tuple[OKPKey, ...]:
+    """Return the keys of a JWK, or of a set of them; a process has the same few all its life."""
+    value = json.loads(jwk)
+    return tuple(OKPKey.import_key(key) for key in value.get("keys", [value]))
 
 
 def check_private_key(text: str) -> None:
