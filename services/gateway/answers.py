@@ -42,13 +42,18 @@ class Answers:
         self._wakes = wakes
         self._stopping = stopping
 
-    async def wait(self, request_id: str, seconds: float = WAIT_SECONDS_MAX) -> Answer | None:
+    async def wait(
+        self, request_id: str, seconds: float = WAIT_SECONDS_MAX, *, put_now: bool = False
+    ) -> Answer | None:
         """Return the request once it is answered, or as it stands after this long.
 
-        Nothing where there is no such request. While the process stops nobody is kept waiting.
+        Nothing where there is no such request. While the process stops nobody is kept waiting. One
+        that was put just now need not be looked at before anything has happened.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         with self._wakes.waiting(request_topic(request_id)) as woken:
+            if put_now and not self._stopping.is_set():
+                await until_woken(woken, min(seconds, POLL_SECONDS))
             while True:
                 answer = await self.read(request_id)
                 left = deadline - asyncio.get_running_loop().time()

@@ -24,7 +24,7 @@ async def ask(
     `seen` are the streams, and how far, that whoever answers must have applied as well. A request
     that was put before under this id is not put again; its answer is returned.
     """
-    await gateway.execute(
+    outcome = await gateway.execute(
         Ask(
             actor=asker.user_id,
             correlation_id=request_id,
@@ -34,7 +34,10 @@ async def ask(
             data_key=data_key,
         )
     )
-    answer = await (gateway.answers.wait(request_id) if waits else gateway.answers.read(request_id))
+    if waits:
+        answer = await gateway.answers.wait(request_id, put_now=bool(outcome.records))
+    else:
+        answer = await gateway.answers.read(request_id)
     if answer is None:
         raise LookupError(f"request {request_id} was put and is not there")
     return answer

@@ -10,6 +10,7 @@ from runtime.clock import Clock
 from runtime.connection import Connection
 from runtime.process import Running, StartError
 from runtime.sealing import DataKey
+from runtime.work import Outcome
 from services.gateway.answers import Answers
 from services.gateway.feed import Feed
 from services.gateway.openid_provider import Client, OpenIdProvider
@@ -50,9 +51,9 @@ class Gateway:
         async with self.running.pool.acquire(timeout=CONNECTION_SECONDS_MAX) as connection:
             yield connection
 
-    async def execute(self, command: Any) -> None:
-        """Carry a command out; raises its `Refusal`."""
-        await self.running.processor.execute(command, timeout_seconds=EXECUTE_SECONDS_MAX)
+    async def execute(self, command: Any) -> Outcome:
+        """Return what a command brought about; raises its `Refusal`."""
+        return await self.running.processor.execute(command, timeout_seconds=EXECUTE_SECONDS_MAX)
 
     async def sequences(self, *streams: str) -> dict[str, int]:
         """Return how far streams were applied here: our own, or others' that we follow."""

@@ -30,6 +30,7 @@ from services.gateway.events import (
     user_stream,
 )
 from services.gateway.log_rows import erase_logs
+from services.gateway.projections.requests import may_answer
 from services.gateway.secret_rows import destroy_data_key, keep_data_key, keep_secret
 from services.gateway.wakes import FEED, Wakes, request_topic
 
@@ -199,8 +200,9 @@ class GatewayHandlers:
                 await erase_logs(connection, erased)
 
             work.alongside(erase)
-        topic = request_topic(message.correlationid)
-        work.effect(lambda: self._wakes.wake(topic))
+        if may_answer(message):
+            topic = request_topic(message.correlationid)
+            work.effect(lambda: self._wakes.wake(topic))
 
 
 def _user_streams(user_id: str, referrer: str | None) -> tuple[str, ...]:

@@ -112,6 +112,11 @@ def _statements(change: Change) -> Iterator[Statement]:
         yield _CANCEL_ENDED, (event.deployment_id, change.time)
 
 
+def may_answer(message: Envelope[Any]) -> bool:
+    """Return whether a request may have waited for this message; for most, none has."""
+    return next(_statements(message), None) is not None
+
+
 def _asked(fact: Any) -> str | None:
     match fact:
         case DeploymentAsked():
