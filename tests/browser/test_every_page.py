@@ -24,7 +24,7 @@ PAGES: Final = {
                 "/revenue/webhooks/{webhook}", "/publish"),
     "agent": ("/revenue", "/revenue/users", "/profile"),
     "support": ("/users", "/deployments?scope=all"),
-    "finance": ("/billing", "/billing?search=bert", "/billing/modules", "/billing/credits",
+    "finance": ("/billing", "/billing/modules", "/billing/credits",
                 "/billing/credits/{buyer}", "/billing/credits/{buyer}/award",
                 "/billing/close", "/billing/close/2026-01", "/revenue/explain/{earned}",
                 "/ledger", "/ledger/verify", "/ledger/replay?as_of=2026-01-01T00:00:00Z",
