@@ -90,6 +90,7 @@ async def _visit(up: System, account: dict[str, str], deployment_id: str) -> dic
 
 async def _measured(session: aiohttp.ClientSession, path: str) -> Page:
     took: list[float] = []
+    sent = b""
     for _ in range(WARM_UP_TIMES + TIMES):
         begun = time.perf_counter()
         sent = await _read(session, path, "gzip")
