@@ -18,6 +18,8 @@ from tests.support.story import Story, deploy, module, succeeds, sync
 
 MODULES: Final = Path(__file__).parent / "modules"
 NARROW: Final = 360
+pytestmark = pytest.mark.timeout(300)
+"""The first test waits for the system too, and some deploy."""
 
 
 @pytest.fixture(scope="module")
