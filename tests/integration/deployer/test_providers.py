@@ -146,8 +146,7 @@ class TestOnTheNetwork:
         with zipfile.ZipFile(mirror / PROVIDER / "hammer.zip", "w") as packed:
             packed.write(binary, binary.name)
         archive = {"url": "hammer.zip", "hashes": []}
-        index = {"versions": {VERSION: {}}}
-        (mirror / PROVIDER / "index.json").write_text(json.dumps(index))
+        (mirror / PROVIDER / "index.json").write_text(json.dumps({"versions": {VERSION: {}}}))
         version = {"archives": {binary.parent.name: archive}}
         (mirror / PROVIDER / f"{VERSION}.json").write_text(json.dumps(version))
         certificate = self_signed(tmp_path)
