@@ -23,13 +23,16 @@ async def show_lines(visit: Visit, template: str, address: str, *, every: bool) 
     """Show a page of lines and the sums of all; `every` partner's, or the visitor's own."""
     wanted = filters(visit)
     form = Form({name: str(value or "") for name, value in wanted.items()})
+    # Somebody who is an agent as well earns elsewhere too, which the lines here are not of.
+    partner_id = wanted["partner_id"] or (None if every else visit.user_id)
+    charted = {**wanted, "partner_id": partner_id}
     try:
         page, days, months, modules, partners = await asyncio.gather(
             visit.api.get(
                 "/api/revenue/modules", **wanted, cursor=visit.query.get("cursor"), limit=LINES
             ),
-            _summary(visit, "day", **wanted),
-            _summary(visit, "month", **wanted),
+            _summary(visit, "day", **charted),
+            _summary(visit, "month", **charted),
             _summary(visit, "module"),
             _summary(visit, "partner"),
         )
