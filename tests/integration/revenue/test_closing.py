@@ -10,8 +10,9 @@ import pytest
 from contracts.gateway import v1 as gateway
 from contracts.ledger import v1 as ledger
 from contracts.types import Credits
-from services.revenue.closing import close_wanted
+from services.revenue.closing import Examine, NotExaminedError, close_wanted
 from services.revenue.examination import examine
+from services.revenue.months import Examined
 from tests.integration.revenue.conftest import Revenue
 from tests.integration.revenue.settlements import (
     EMPTY,
@@ -59,7 +60,9 @@ class Finance:
             )
         )
 
-    async def close(self, period: str, *, in_time: bool = True) -> list[dict[str, Any]]:
+    async def close(
+        self, period: str, *, in_time: bool = True, examining: Examine | None = None
+    ) -> list[dict[str, Any]]:
         """Ask for a month to be closed, and return what is published upon it."""
         self.asked += 1
         now = self.revenue.running.clock.now()
@@ -72,7 +75,8 @@ class Finance:
         )
         before = len(await self.revenue.published())
         await self.revenue.take(Wallet(request.request_id, kind="request").says(request))
-        await close_wanted(self.revenue.running, partial(examine, self.revenue.dsn))
+        how = examining or partial(examine, self.revenue.dsn)
+        await close_wanted(self.revenue.running, how)
         return (await self.revenue.published())[before:]
 
 
@@ -165,10 +169,29 @@ async def test_what_no_calendar_has_cannot_be_closed(finance: Finance, period: s
     assert codes(await finance.close(period)) == ["NOT_ATTESTED"]
 
 
-async def test_a_request_that_comes_too_late_is_refused(finance: Finance) -> None:
+async def test_a_request_that_comes_too_late_is_refused_without_looking(
+    finance: Finance,
+) -> None:
+    async def never(_: str) -> Examined:
+        raise AssertionError
+
     await finance.attest("2026-05", recognized=0)
-    [refusal] = await finance.close("2026-05", in_time=False)
+    [refusal] = await finance.close("2026-05", in_time=False, examining=never)
     assert refusal["data"]["code"] == "REQUEST_EXPIRED"
+
+
+async def test_a_month_that_cannot_be_examined_is_asked_for_again(finance: Finance) -> None:
+    async def fails(_: str) -> Examined:
+        raise NotExaminedError("no memory")
+
+    await finance.attest("2026-05", recognized=0)
+    with pytest.raises(NotExaminedError):
+        await finance.close("2026-05", examining=fails)
+    dsn = finance.revenue.dsn
+    before = len(await finance.revenue.published())
+    await close_wanted(finance.revenue.running, partial(examine, dsn))
+    [closed] = (await finance.revenue.published())[before:]
+    assert closed["type"] == "tollgate.revenue.period_closed.v1"
 
 
 async def test_what_is_taken_back_later_is_an_adjustment_and_a_debt_is_carried_on(
