@@ -43,8 +43,15 @@ def configure_logging(service: str, *, level: str, log_format: str) -> None:
             colors=False, exception_formatter=structlog.dev.plain_traceback
         )
     )
+
+    def name_the_service(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Name it in every line: libraries' threads know nothing of what is bound to ours."""
+        event.setdefault("service", service)
+        return event
+
+    shared = [name_the_service, *_SHARED]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_SHARED,
+        foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -59,12 +66,11 @@ def configure_logging(service: str, *, level: str, log_format: str) -> None:
     for noisy in ("nats", "asyncio", "aiohttp.access"):
         logging.getLogger(noisy).setLevel("WARNING")
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
 
 
 def configure_command_logging() -> None:
