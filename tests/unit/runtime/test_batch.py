@@ -37,7 +37,7 @@ def sent(event: Event) -> Outcome:
 
 
 ADDED: Final = sent(CounterAdded(amount=1))
-REFUSED: Final = sent(CounterRefused(request_id=new_id(), code="TOO_MANY", detail="no"))
+REFUSED: Final = sent(CounterRefused(request_id=new_id(), code="TOO_MANY", detail="no", details={}))
 
 
 def value(metric: str, **labels: str) -> float:
