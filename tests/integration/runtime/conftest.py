@@ -1,7 +1,7 @@
 """The counter service on its twins and on the real Postgres and NATS: one suite runs on both."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,12 @@ from runtime.migrate import migrate
 from runtime.postgres_store import PostgresStore
 from runtime.store import OutboxRow
 from tests.support import counter
+from tests.support.containers import (
+    ContainerNats,
+    ContainerPostgres,
+    nats_container,
+    postgres_container,
+)
 from tests.support.environment import PASSWORD, RunningNats, RunningPostgres
 from tests.support.runtime_bench import ASKER_STREAM, Bench
 
@@ -97,6 +103,14 @@ class Servers:
 
 
 @dataclass(frozen=True)
+class Containers:
+    """The same in containers."""
+
+    postgres: ContainerPostgres
+    nats: ContainerNats
+
+
+@dataclass(frozen=True)
 class CounterDatabase:
     """A counter service's database of one test."""
 
@@ -105,7 +119,9 @@ class CounterDatabase:
 
 
 @asynccontextmanager
-async def counter_database(postgres: RunningPostgres) -> AsyncIterator[CounterDatabase]:
+async def counter_database(
+    postgres: RunningPostgres | ContainerPostgres,
+) -> AsyncIterator[CounterDatabase]:
     """Give a fresh, migrated database for the counter service."""
     server = postgres.server
     await ensure_databases(server.dsn(), {"counter": PASSWORD})
@@ -125,7 +141,7 @@ async def counter_database(postgres: RunningPostgres) -> AsyncIterator[CounterDa
 
 
 @asynccontextmanager
-async def counter_bus(nats: RunningNats) -> AsyncIterator[NatsBusUnderTest]:
+async def counter_bus(nats: RunningNats | ContainerNats) -> AsyncIterator[NatsBusUnderTest]:
     """Give a NATS with the counter's streams; the counter service has no user of its own there."""
     bus = Bus(service="counter", url=nats.url, user=NATS_ADMIN, password=PASSWORD)
     await bus.connect()
@@ -142,17 +158,31 @@ def servers(postgres_server: RunningPostgres, nats_server: RunningNats) -> Serve
     return Servers(postgres_server, nats_server)
 
 
-@pytest.fixture(params=["twins", "real"])
-def backend(request: pytest.FixtureRequest) -> Servers | None:
-    """Choose the twins in memory (none), then the real servers."""
-    servers: Servers | None = (
-        None if request.param == "twins" else request.getfixturevalue("servers")
-    )
-    return servers
+@pytest.fixture(scope="session")
+def contained_postgres() -> Iterator[ContainerPostgres]:
+    """Run a Postgres in a container for the session."""
+    with postgres_container(PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture
+def containers(contained_postgres: ContainerPostgres) -> Iterator[Containers]:
+    """Give the servers in containers, the NATS a new one."""
+    with nats_container(PASSWORD) as nats:
+        yield Containers(contained_postgres, nats)
+
+
+@pytest.fixture(params=["twins", "real", "containers"])
+def backend(request: pytest.FixtureRequest) -> Servers | Containers | None:
+    """Choose the twins in memory (none), then the real servers, embedded and in containers."""
+    names = {"twins": None, "real": "servers", "containers": "containers"}
+    name = names[request.param]
+    found: Servers | Containers | None = None if name is None else request.getfixturevalue(name)
+    return found
 
 
 @pytest_asyncio.fixture
-async def bench(backend: Servers | None) -> AsyncIterator[Bench]:
+async def bench(backend: Servers | Containers | None) -> AsyncIterator[Bench]:
     """Give the counter service, driven by hand, on one kind of backend."""
     async with AsyncExitStack() as stack:
         if backend is None:
