@@ -36,6 +36,7 @@ from services.revenue.months import (
 
 COLLECTION: Final = "closings"
 LOOK_SECONDS: Final = 0.2
+BUSY_SECONDS: Final = 2.0
 OUTAGE_SECONDS: Final = 2.0
 TOLD_MAX: Final = 100
 TEXT_LENGTH_MAX: Final = 500
@@ -171,7 +172,8 @@ async def close_on_request(running: Running) -> None:
         beat()
         wait = LOOK_SECONDS
         try:
-            await close_wanted(running, examine)
+            if not await close_wanted(running, examine):
+                wait = BUSY_SECONDS
         except NotExaminedError as error:
             structlog.get_logger().error("month.not_examined", reason=str(error))  # noqa: TRY400 - the trace would say nothing
             wait = RETRY_SECONDS
@@ -189,17 +191,17 @@ async def examined_by_child(period: str, beat: Callable[[], None]) -> Examined:
     return msgspec.json.decode(ended.output, type=Examined)
 
 
-async def close_wanted(running: Running, examine: Examine) -> None:
-    """Answer the requests there are; another replica that does so goes on alone."""
+async def close_wanted(running: Running, examine: Examine) -> bool:
+    """Answer the requests there are; return False where another replica is about it."""
     rows = await running.pool.fetch(
         "select body from documents where collection = $1 order by key limit 100", COLLECTION
     )
     if not rows:
-        return
+        return True
     connection = await asyncpg.connect(running.settings.postgres_dsn.get_secret_value(), timeout=5)
     try:
         if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _LOCK):
-            return
+            return False
         for row in rows:
             wanted = msgspec.msgpack.decode(row["body"], type=Wanted)
             late = wanted.expires_at <= running.clock.now()
@@ -213,3 +215,4 @@ async def close_wanted(running: Running, examine: Examine) -> None:
             await running.processor.execute(command)
     finally:
         await connection.close()
+    return True
