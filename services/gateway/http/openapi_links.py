@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _REQUEST: Final = "/api/requests/{request_id}"
 _ABOUT: Final = {"/api/revenue/explain/{deployment_id}": "/api/deployments"}
 """Calls about a thing that do not stand below its list."""
@@ -32,9 +32,9 @@ def _links(
         return
     if listed:
         shape = _properties(found, shape["items"].get("items"))
-    above = _PLACEHOLDER.findall(path)
+    above = _PARAMETER.findall(path)
     for template, operations in found["paths"].items():
-        *same, last = _PLACEHOLDER.findall(template) or [""]
+        *same, last = _PARAMETER.findall(template) or [""]
         field = next((name for name in ("id", last) if name in shape), None)
         below = template.startswith(f"{path}/{{") or _ABOUT.get(template) == path
         if field is None or not below or same != above:

@@ -50,8 +50,8 @@ class GatewayRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.access = access_of(endpoint)
         super().__init__(path, endpoint, **options)
-        self._begins, placeholder, _ = path.partition("{")
-        self._is_template = bool(placeholder)
+        self._begins, parameter, _ = path.partition("{")
+        self._is_template = bool(parameter)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
