@@ -25,6 +25,7 @@ from services.ledger.events import (
     HoldReleased,
     HoldSettled,
     Lot,
+    LotTerms,
     PurchaseRefunded,
     Reversal,
     SettlementRefunded,
@@ -140,15 +141,7 @@ def _reversal(fact: Reversal, at: datetime, user_id: str, balance: v1.Balance) -
                 debt_cancelled=_slices(fact.debt_cancelled),
                 credits=Credits(fact.credits),
                 refunded_total=Credits(fact.refunded_total),
-                reopened=tuple(
-                    v1.LotTerms(
-                        lot_id=lot.lot_id,
-                        position=lot.position,
-                        granted_at=lot.granted_at,
-                        expires_at=lot.expires_at,
-                    )
-                    for lot in fact.reopened
-                ),
+                reopened=_terms(fact.reopened),
                 reason=fact.reason,
                 refunded_by=fact.refunded_by,
                 refunded_at=at,
@@ -240,6 +233,18 @@ def _lot(lot: Lot) -> v1.Lot:
         granted_at=lot.granted_at,
         expires_at=lot.expires_at,
         bonus_of=lot.bonus_of,
+    )
+
+
+def _terms(lots: Sequence[LotTerms]) -> tuple[v1.LotTerms, ...]:
+    return tuple(
+        v1.LotTerms(
+            lot_id=lot.lot_id,
+            position=lot.position,
+            granted_at=lot.granted_at,
+            expires_at=lot.expires_at,
+        )
+        for lot in lots
     )
 
 
