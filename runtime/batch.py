@@ -1,14 +1,12 @@
 """What is processed together, and what it came to."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Final
 
-from contracts.envelope import Envelope
 from contracts.events import Event
 from runtime.inbox import Delivery
 from runtime.metrics import BATCH_SIZE, DECISION_SECONDS, DECISIONS, MESSAGES
@@ -51,33 +49,38 @@ class Batch:
     effects: list[Callable[[], None]] = field(default_factory=list)
     wrote_outbox: bool = False
     moved: bool = False
-    _decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _decisions: dict[tuple[str, str], int] = field(default_factory=dict)
     _oldest: dict[str, datetime] = field(default_factory=dict)
 
     def decided(self, message: Message, outcome: Outcome | Refusal) -> None:
         """Note what a message led to; what it only made known to us is no decision."""
-        if not isinstance(message, Envelope):
-            self._decisions[type(message).__name__, _word(outcome)] += 1
+        if isinstance(message, Command):
+            kind = type(message).__name__
         elif isinstance(outcome, Refusal) or outcome.published or outcome.records:
-            name = fact_name(message.type)
-            self._decisions[name, _word(outcome)] += 1
-            self._oldest[name] = min(message.time, self._oldest.get(name, message.time))
+            kind, sent_at = message.type, message.time
+            oldest = self._oldest.get(kind)
+            if oldest is None or sent_at < oldest:
+                self._oldest[kind] = sent_at
+        else:
+            return
+        decided = (kind, _word(outcome))
+        self._decisions[decided] = self._decisions.get(decided, 0) + 1
 
     def count(self, size: int, now: datetime) -> None:
         """Add it to the metrics, once it is committed."""
         BATCH_SIZE.observe(size)
         MESSAGES.labels(outcome="handled").inc(len(self.settled))
-        for (name, word), number in self._decisions.items():
-            DECISIONS.labels(message=name, outcome=word).inc(number)
-        for name, sent_at in self._oldest.items():
+        for (kind, word), number in self._decisions.items():
+            DECISIONS.labels(message=fact_name(kind), outcome=word).inc(number)
+        for kind, sent_at in self._oldest.items():
             seconds = max(0.0, (now - sent_at).total_seconds())
-            DECISION_SECONDS.labels(message=name).observe(seconds)
+            DECISION_SECONDS.labels(message=fact_name(kind)).observe(seconds)
 
 
 @cache
 def fact_name(event_type: str) -> str:
-    """Return `hold_requested` for `tollgate.deployer.hold_requested.v1`."""
-    return event_type.split(".")[2]
+    """Return `hold_requested` for `tollgate.deployer.hold_requested.v1`; a command's own name."""
+    return event_type.split(".")[2] if "." in event_type else event_type
 
 
 def _word(outcome: Outcome | Refusal) -> str:
