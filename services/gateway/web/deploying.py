@@ -20,8 +20,9 @@ from services.gateway.web.variable_form import (
     with_row,
     without_row,
 )
-from services.gateway.web.variables import first_fields, values_of
-from services.gateway.web.visit import Form, Visit
+from services.gateway.web.variable_slots import slot_of
+from services.gateway.web.variables import CONTROLS_MAX, first_fields, is_too_large, values_of
+from services.gateway.web.visit import BadFormError, Form, Visit
 
 pages: Final = Pages()
 
@@ -232,11 +233,16 @@ def _draft_of(
 def _changed(form: Form, module: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields after what a button of the form does: add or drop a row, or another way."""
     fields = dict(form.values)
+    if _has_too_many(module, fields):
+        raise BadFormError(
+            f"a variable has more than {CONTROLS_MAX} controls: it is entered as JSON"
+        )
     act, _, rest = form.value("do").partition(":")
     name, _, last = rest.rpartition(":")
     match act:
         case "add":
-            return with_row(fields, rest)
+            grown = with_row(fields, rest)
+            return fields if _has_too_many(module, grown) else grown
         case "drop" if last.isascii() and last.isdigit():
             return without_row(fields, name, int(last))
         case "as" if last in WAYS:
@@ -245,6 +251,10 @@ def _changed(form: Form, module: Mapping[str, Any]) -> dict[str, str]:
             return fields if variable is None else entered_as(fields, variable, WAYS[last])
         case _:
             return fields
+
+
+def _has_too_many(module: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
+    return any(is_too_large(slot_of(each), fields) for each in module["variables"])
 
 
 async def _ask(visit: Visit, draft: Draft) -> None:

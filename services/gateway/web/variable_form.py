@@ -51,7 +51,6 @@ class Field:
     use: str = ""
     uses: tuple[tuple[str, str], ...] = ()
     can_be_left_out: bool = True
-    help: str = ""
 
     @property
     def id(self) -> str:

@@ -16,9 +16,10 @@ what is no number is handed on as the text that it is, and refused by name.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from math import isfinite
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ from services.gateway.web.variable_slots import ABSENT, Absent, Slot, slot_of
 
 ROWS_MAX: Final = 50
 """Rows of a list or map; a longer one is edited as JSON."""
+CONTROLS_MAX: Final = 400
+"""Controls of a variable, all rows and attributes together; a larger value is edited as JSON."""
 NUMBER_LENGTH_MAX: Final = 100
 
 Fields = Mapping[str, str]
@@ -60,8 +63,28 @@ def first_fields(
             continue
         if given is ABSENT and not variable["required"] and variable["default"] is not None:
             given = variable["default"]
-        fields |= written(slot_of(variable), given)
+        slot = slot_of(variable)
+        found = written(slot, given)
+        fields |= _as_json(slot, given) if is_too_large(slot, found) else found
     return fields
+
+
+def is_too_large(slot: Slot, fields: Fields) -> bool:
+    """Return whether a value has more controls than a form can have for it."""
+    return sum(1 for _ in islice(_places(slot, fields), CONTROLS_MAX + 1)) > CONTROLS_MAX
+
+
+def _places(slot: Slot, fields: Fields) -> Iterator[Slot]:
+    yield slot
+    if fields.get(f"as:{slot.name}") == "json":
+        return
+    inner: Iterable[Slot] = ()
+    if slot.widget in {"rows", "entries"}:
+        inner = (slot.row(number) for number in range(row_count(slot.name, fields)))
+    elif slot.widget in {"attributes", "items"}:
+        inner = (each for _, each in slot.slots())
+    for each in inner:
+        yield from _places(each, fields)
 
 
 def values_of(
@@ -102,7 +125,12 @@ def written(slot: Slot, value: Any) -> dict[str, str]:
     # Whatever the plain way would lose, for whatever reason, is told as JSON.
     if fields is not None and same(read(slot, fields, wrong), value) and not wrong:
         return fields
-    return {f"as:{slot.name}": "json", slot.name: json_text(value)}
+    return _as_json(slot, value)
+
+
+def _as_json(slot: Slot, value: Any) -> dict[str, str]:
+    text = "" if value is ABSENT else json_text(value)
+    return {f"as:{slot.name}": "json", slot.name: text}
 
 
 def read(slot: Slot, fields: Fields, wrong: list[Wrong]) -> Any:

@@ -31,6 +31,7 @@ from services.gateway.web.variables import (
     ROWS_MAX,
     Wrong,
     first_fields,
+    is_too_large,
     read,
     same,
     values_of,
@@ -263,6 +264,19 @@ def test_a_long_list_is_entered_as_json_and_a_lie_about_rows_is_bounded() -> Non
     fields = {"rows:/variables/x": "999"}
     assert len(field_of(slot_of(each), fields, "x").parts) == ROWS_MAX
     assert len(field_of(slot_of(each), with_row(fields, "/variables/x"), "x").parts) == ROWS_MAX
+
+
+def test_a_value_of_too_many_controls_is_entered_as_json() -> None:
+    each = variable("list(object({a = list(string)}))")
+    value = [{"a": ["b"] * 20}] * 20
+    assert first_fields([each], {"x": value})["as:/variables/x"] == "json"
+    assert "as:/variables/x" not in first_fields([each], {"x": value[:2]})
+    lie = {"rows:/variables/x": "50", **{f"rows:/variables/x/{n}/a": "50" for n in range(50)}}
+    assert is_too_large(slot_of(each), lie)
+    assert not is_too_large(slot_of(each), {"rows:/variables/x": "50"})
+    wide = variable(f"object({{{', '.join(f'a{n} = string' for n in range(500))}}})")
+    assert first_fields([wide]) == {"as:/variables/x": "json", "/variables/x": ""}
+    assert values_of([wide], first_fields([wide])) == ({}, [])
 
 
 def test_a_value_can_be_entered_another_way_and_stays_the_same() -> None:
