@@ -112,10 +112,13 @@ async def test_a_thousand_endpoints_are_told_while_some_never_answer(hooks: Hook
         expected = ENDPOINTS - len(owners)
         async with hooks.sending():
             await hooks.until("webhook_delivered", expected)
-            assert await hooks.told("webhook_attempt_failed") == []
+            assert len(good.sent) == expected
             answered.set()
+            # On a slow machine some have been given up by now, and are tried again.
+            hooks.clock.advance(timedelta(seconds=10))
             await hooks.until("webhook_delivered", ENDPOINTS)
-        assert (len(good.sent), len(slow.sent)) == (expected, len(owners))
+        told = {each.headers["webhook-id"] for each in slow.sent}
+        assert (len(good.sent), len(told)) == (expected, len(owners))
 
 
 class Rebinding:
