@@ -106,6 +106,9 @@ def test_the_log_is_searched_and_left_alone_while_it_is_read(signs_in: SignIn, b
     lines, jump = page.locator("[data-log-lines]"), page.get_by_role("button", name="Jump to end")
     expect(page.get_by_text("Complete", exact=True)).to_be_visible()
     expect(jump).to_be_hidden()
+    unseen = "each => each.scrollHeight - each.scrollTop - each.clientHeight"
+    assert lines.evaluate("each => each.scrollTop") > 0
+    assert lines.evaluate(unseen) < 2  # noqa: PLR2004 - pixels, of which there are halves
     page.get_by_label("Search the log").fill("is ready")
     expect(page.locator("#log-count")).to_have_text(re.compile(r"^1 of \d+$"))
     total = page.locator("#log-count").inner_text().split()[-1]
@@ -121,6 +124,7 @@ def test_the_log_is_searched_and_left_alone_while_it_is_read(signs_in: SignIn, b
     expect(jump).to_be_visible()
     jump.click()
     expect(jump).to_be_hidden()
+    assert lines.evaluate(unseen) < 2  # noqa: PLR2004 - pixels, of which there are halves
     page.get_by_role("link", name="Whole log").click()
     expect(page.locator("body")).to_contain_text("Apply complete")
 
