@@ -42,10 +42,15 @@ STREAM_DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
 @router.get("/api/events", response_class=Response, responses=STREAM_DOCUMENTED)
 @signed_in
 async def events(
+    *,
     request: Request,
     gateway: TheGateway,
     asker: Asker,
     scope: Annotated[Scope, Query(description="`mine` leaves out what is other people's.")] = "all",
+    after: Annotated[
+        str | None,
+        Query(max_length=ID_LENGTH_MAX, description="As `Last-Event-ID`, which goes before it."),
+    ] = None,
     last_event_id: Annotated[str | None, Header(max_length=ID_LENGTH_MAX)] = None,
 ) -> Response:
     """Listen: `deployment`, `balance`, `module`, `sync`, `revenue` and `webhook` events for you.
@@ -53,20 +58,23 @@ async def events(
     Each has an id; who comes back with the last of them misses nothing for a day. Where something
     may have been missed all the same, a `reset` event says so: read what you show anew.
     """
-    position, missed = await _begin(gateway, last_event_id)
+    if last_event_id:
+        position, missed = await _begin(gateway, last_event_id, "Last-Event-ID")
+    else:
+        position, missed = await _begin(gateway, after, "after")
     door: Door = request.app.state.door
     return stream(
         _listen(request, gateway, door, asker, position, scope=scope, missed=missed), of="events"
     )
 
 
-async def _begin(gateway: Gateway, last_event_id: str | None) -> tuple[int, bool]:
+async def _begin(gateway: Gateway, event_id: str | None, parameter: str) -> tuple[int, bool]:
     """Return the position to go on from, and whether something before it is lost."""
-    if not last_event_id:
+    if not event_id:
         return await gateway.feed.last_position(), False
-    if not last_event_id.isascii() or not last_event_id.isdigit():
-        raise invalid("/Last-Event-ID", "is no id of ours", parameter="Last-Event-ID")
-    position = int(last_event_id)
+    if not event_id.isascii() or not event_id.isdigit():
+        raise invalid(f"/{parameter}", "is no id of ours", parameter=parameter)
+    position = int(event_id)
     if position <= POSITION_MAX and await gateway.feed.covers(position):
         return position, False
     return await gateway.feed.last_position(), True

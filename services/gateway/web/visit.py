@@ -114,6 +114,7 @@ class Visit:
     balance: dict[str, Any] | None
     platform: Settings
     notice: str | None
+    position: int = 0
 
     @property
     def path(self) -> str:
@@ -203,10 +204,12 @@ async def visit_of(request: Request) -> Visit:
     """Return the visit that a call is; raises `ApiProblem`, or an outage of the database."""
     api = Api(request.app, request.scope)
     gateway: Gateway = request.app.state.gateway
+    # Read before all else: whatever happens later, the page hears of it live.
+    position = await gateway.feed.last_position()
     me, balance, platform = await asyncio.gather(_me(api), _balance(api), _platform(gateway))
     text = request.cookies.get(NOTICE_COOKIE)
     notice = unquote(text)[:NOTICE_LENGTH_MAX] if text else None
-    return Visit(request, api, me, balance, platform, notice)
+    return Visit(request, api, me, balance, platform, notice, position)
 
 
 def blind_visit(request: Request) -> Visit:

@@ -80,6 +80,24 @@ async def test_who_comes_back_with_the_last_id_misses_nothing(api: Api) -> None:
     assert [each["awarded"] for each in missed] == [2, 3, 4]
 
 
+async def test_who_cannot_send_a_header_says_in_the_address_from_where_on(api: Api) -> None:
+    ada = await api.person()
+    wallet = Ledger(api, ada.id)
+    async with listening(ada) as heard:
+        await wallet.awards(1)
+        _, first_id, _ = await heard.next()
+    await wallet.awards(1)
+    await wallet.awards(1)
+
+    async with listening(ada, f"/api/events?after={first_id}") as heard:
+        assert [(await heard.until("balance"))["awarded"] for _ in range(2)] == [2, 3]
+        second_id = str(int(first_id) + 1)
+    headers = {"Last-Event-ID": second_id}
+    async with listening(ada, f"/api/events?after={first_id}", **headers) as heard:
+        assert (await heard.until("balance"))["awarded"] == 3  # noqa: PLR2004 - the header is newer
+    await ada.is_refused("GET", "/api/events?after=x", status=422, code="INVALID_INPUT")
+
+
 async def test_who_comes_back_too_late_is_told_to_read_anew(api: Api) -> None:
     ada = await api.person()
     wallet = Ledger(api, ada.id)

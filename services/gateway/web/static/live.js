@@ -5,10 +5,11 @@
 (() => {
   const KINDS = ["deployment", "balance", "module", "sync", "revenue", "webhook"];
   const APART_MS = 400;
+  const AGAIN_MS = 15000;
   const TOLD_MS = 12000;
   const waiting = new Map();
   let source = null;
-  let wasAway = false;
+  let position = document.body.dataset.position;
 
   // Of many events of one name within a moment the first and the last are told, never none.
   function tell(name) {
@@ -73,23 +74,25 @@
     for (const each of document.querySelectorAll("[data-live-id]")) tell(`live-${each.dataset.liveId}`);
   }
 
+  // From what the page was made of: nothing is missed, however long the connection took.
   function listen() {
     if (source) return;
-    source = new EventSource("/api/events");
-    source.addEventListener("open", () => {
-      document.body.dataset.live = "on";
-      if (wasAway) everything();
-      wasAway = false;
-    });
+    source = new EventSource(`/api/events?after=${position}`);
+    source.addEventListener("open", () => { document.body.dataset.live = "on"; });
     source.addEventListener("error", () => {
       document.body.dataset.live = "off";
-      wasAway = true;
-      if (source.readyState === EventSource.CLOSED) leave();
+      if (source?.readyState !== EventSource.CLOSED) return;
+      leave();
+      setTimeout(() => { if (!document.hidden) listen(); }, AGAIN_MS);
     });
-    source.addEventListener("reset", everything);
+    source.addEventListener("reset", (event) => {
+      position = event.lastEventId;
+      everything();
+    });
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => {
         const data = JSON.parse(event.data);
+        position = event.lastEventId;
         tell(`live-${kind}`);
         if (data.id) tell(`live-${kind}-${data.id}`);
         say(kind, data);
@@ -100,7 +103,6 @@
   function leave() {
     source?.close();
     source = null;
-    wasAway = true;
   }
 
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : listen()));
