@@ -1,4 +1,4 @@
-"""One system and one browser for all tests of the pages.
+"""One browser for all tests of the pages, and a system for each file of them.
 
 No test here is asynchronous: Playwright's own loop runs while its browser is open.
 """
@@ -38,9 +38,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stage() -> Iterator[Story]:
-    """Run a system with the examples published, people of every role, and a user with credits."""
+    """Run a system with the examples published, people of every role, and a user with credits.
+
+    Each file has its own: what one buys, publishes and sets is not there for the next.
+    """
     with story() as told:
         people = {role: told.everybody.get(role, told.newcomer) for role in ROLES}
         for person in (told.user, *people.values()):
@@ -55,7 +58,7 @@ def stage() -> Iterator[Story]:
         yield told
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def earned(stage: Story) -> Iterator[Earning]:
     """Have a partner and the agent earn something."""
     with earning(stage) as done:
