@@ -45,10 +45,13 @@ async def serve(
             _raise_why(serving, host, port)
     finally:
         stop.cancel()
-        if stopping.is_set() and not serving.done():
-            await asyncio.sleep(linger_seconds)
-        server.stop()  # type: ignore[no-untyped-call]  # granian's
-        await _drained(serving)
+        try:
+            if stopping.is_set() and not serving.done():
+                await asyncio.sleep(linger_seconds)
+        finally:
+            # Whoever cancels does not want to wait; the port is given back all the same.
+            server.stop()  # type: ignore[no-untyped-call]  # granian's
+            await _drained(serving)
 
 
 class _Leaving:
