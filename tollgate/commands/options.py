@@ -30,7 +30,7 @@ def failures_told(*, status: int = 1) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, _expected()):
             raise
-        sys.stderr.write(f"tollgate: {str(error) or type(error).__name__}\n")
+        sys.stderr.write(f"tollgate: {_told(error)}\n")
         raise typer.Exit(status) from error
 
 
@@ -62,6 +62,17 @@ def progress_shown(what: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda taken, total: bar.update(task, completed=taken, total=total)
+
+
+def _told(error: Exception) -> str:
+    """Return a failure in words: of settings the variables that are wrong, never their values."""
+    from pydantic import ValidationError
+
+    from tollgate.service import describe
+
+    if isinstance(error, ValidationError):
+        return describe(error).strip()
+    return str(error) or type(error).__name__
 
 
 def _expected() -> tuple[type[Exception], ...]:
