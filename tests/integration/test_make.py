@@ -10,14 +10,19 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS_MAX: Final = 60
-NEEDED: Final = ("Makefile", "pyproject.toml", "requirements-dev.lock")
+WEB: Final = Path("services/gateway/web")
+NEEDED: Final = (
+    *("Makefile", "pyproject.toml", "requirements-dev.lock"),
+    *(str(WEB / "package.json"), str(WEB / "package-lock.json")),
+)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Return a folder with what `make setup` looks at."""
+    (tmp_path / WEB).mkdir(parents=True)
     for name in NEEDED:
-        shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -67,9 +72,9 @@ def test_help_needs_no_environment_and_lists_the_targets(checkout: Path) -> None
 
 
 def test_the_environment_is_made_once(checkout: Path) -> None:
-    stamp = checkout / ".venv" / ".installed"
-    stamp.parent.mkdir()
-    stamp.touch()
+    for made in (".venv/.installed", f"{WEB}/node_modules/.package-lock.json"):
+        (checkout / made).parent.mkdir()
+        (checkout / made).touch()
     told = make(checkout, "setup", python(checkout, "exit 1"))
     assert told.returncode == 0
     assert "Nothing to be done" in told.stdout
