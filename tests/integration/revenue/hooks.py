@@ -28,6 +28,7 @@ PRIVATE, PUBLIC = generate_sealing_key()
 MASTER: Final = "A" * 43
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW: Final = datetime(2026, 6, 1, 12, tzinfo=UTC)
+STEP_POLLS: Final = 50
 PATIENCE_SECONDS: Final = 30.0
 ACCRUED: Final = "revenue.share_accrued"
 REVERSED: Final = "revenue.share_reversed"
@@ -108,6 +109,20 @@ class Hooks:
                 if len(found) >= count:
                     return found
                 await asyncio.sleep(0.02)
+
+    async def until_later(self, fact: str, step: timedelta) -> list[dict[str, Any]]:
+        """Return what was published once there is some of it, while time goes on by steps.
+
+        The sender may read the clock, which stands still by itself, just after a step: so that what
+        is due then needs another.
+        """
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                self.clock.advance(step)
+                for _ in range(STEP_POLLS):
+                    if found := await self.told(fact):
+                        return found
+                    await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def sending(self, lookup: Any = None, **options: Any) -> AsyncIterator[Sender]:
