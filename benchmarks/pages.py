@@ -74,8 +74,10 @@ async def _visit(up: System, account: dict[str, str], deployment_id: str) -> dic
         sign_in: dict[str, Any] = {"email": account["email"], "password": account["password"]}
         async with session.post("/api/session", json=sign_in) as answer:
             answer.raise_for_status()
-        async with session.get("/api/modules", headers={"Accept-Encoding": "identity"}) as answer:
-            module_id = (await answer.json())["items"][0]["id"]
+        plain = {"Accept-Encoding": "identity"}
+        path = f"/api/deployments/{deployment_id}"
+        async with session.get(path, headers=plain) as answer:
+            module_id = (await answer.json())["module_id"]
         paths = {
             "/deploy": "/deploy",
             "/deploy/{module}": f"/deploy/{module_id}",
