@@ -5,39 +5,26 @@ ciphertext is) and logs. The facts stay, and so do the ledger and all counts. Wh
 the failed included, is kept until it is destroyed: without its state nobody could.
 """
 
-import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import asyncpg
 import msgspec
 import structlog
 
+from runtime.chores import every
 from runtime.process import Running
-from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
 from services.deployer.handlers import ACTOR, EraseDeployment
 from services.deployer.knowledge import RETENTION, Retention
 
-TURN_SECONDS: Final = 5.0
 ROUND_MAX: Final = 200
 
 
 async def keep_retention(running: Running, every_seconds: float) -> None:
     """Erase what is too old, once every so often, until cancelled."""
-    beat = running.liveness.beat("retention")
-    passed = every_seconds
-    while True:
-        beat()
-        if passed >= every_seconds:
-            passed = 0.0
-            try:
-                await erase_old(running)
-            except (*OUTAGES, UnavailableError) as error:
-                structlog.get_logger().warning("retention.postponed", error=repr(error))
-        turn = min(TURN_SECONDS, every_seconds)
-        await asyncio.sleep(turn)
-        passed += turn
+    await every(every_seconds, running.liveness, "retention", partial(erase_old, running))
 
 
 async def erase_old(running: Running) -> int:

@@ -1,19 +1,15 @@
 """Removes what is over: sessions, tokens, kept answers, tries to sign in, old events and logs."""
 
-import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
-import structlog
-
 from contracts.webhook_rules import KEPT_FOR
+from runtime.chores import delete_in_steps, every
 from runtime.process import Running
-from runtime.processor import OUTAGES
 
 EVERY_SECONDS: Final = 600.0
-TURN_SECONDS: Final = 30.0
 ROWS_MAX: Final = 5_000
-CONNECTION_SECONDS_MAX: Final = 5.0
 
 _EXPIRED: Final = (
     (
@@ -58,29 +54,13 @@ _EXPIRED: Final = (
 
 async def keep_house(running: Running) -> None:
     """Remove what has expired every ten minutes, in small steps, until cancelled."""
-    beat = running.liveness.beat("housekeeping")
-    passed = EVERY_SECONDS
-    while True:
-        beat()
-        if passed >= EVERY_SECONDS:
-            passed = 0.0
-            try:
-                await remove_expired(running)
-            except (*OUTAGES, TimeoutError) as error:
-                structlog.get_logger().warning("housekeeping.postponed", error=repr(error))
-        await asyncio.sleep(TURN_SECONDS)
-        passed += TURN_SECONDS
+    await every(EVERY_SECONDS, running.liveness, "housekeeping", partial(remove_expired, running))
 
 
 async def remove_expired(running: Running) -> int:
     """Remove all that has expired by now; return how many rows that were."""
     removed = 0
     for sql, kept_for in _EXPIRED:
-        while True:
-            async with running.pool.acquire(timeout=CONNECTION_SECONDS_MAX) as connection:
-                status = await connection.execute(sql, running.clock.now() - kept_for, ROWS_MAX)
-            count = int(status.rpartition(" ")[2])
-            removed += count
-            if count < ROWS_MAX:
-                break
+        before = running.clock.now() - kept_for
+        removed += await delete_in_steps(running.pool, sql, before, ROWS_MAX)
     return removed

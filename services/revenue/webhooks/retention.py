@@ -5,17 +5,14 @@ once it is enabled, `previous_sequence` tells its owner what it lacks, and the l
 in statements for good.
 """
 
-import asyncio
+from functools import partial
 from typing import Final
 
-import structlog
-
 from contracts.webhook_rules import KEPT_FOR
+from runtime.chores import delete_in_steps, every
 from runtime.process import Running
-from runtime.processor import OUTAGES
 
 EVERY_SECONDS: Final = 600.0
-TURN_SECONDS: Final = 30.0
 ROWS_MAX: Final = 2_000
 """Rows that one statement removes, so that nobody waits long for a lock."""
 
@@ -29,27 +26,15 @@ _FORGET: Final = """
 
 async def forget_by_schedule(running: Running) -> None:
     """Forget every ten minutes what is too old, until cancelled."""
-    beat = running.liveness.beat("webhook retention")
-    passed = EVERY_SECONDS
-    while True:
-        beat()
-        if passed >= EVERY_SECONDS:
-            passed = 0.0
-            try:
-                await forget_old_deliveries(running)
-            except (*OUTAGES, TimeoutError) as error:
-                structlog.get_logger().warning("webhook.retention_postponed", error=repr(error))
-        await asyncio.sleep(TURN_SECONDS)
-        passed += TURN_SECONDS
+    await every(
+        EVERY_SECONDS,
+        running.liveness,
+        "webhook retention",
+        partial(forget_old_deliveries, running),
+    )
 
 
 async def forget_old_deliveries(running: Running) -> int:
     """Forget all that is too old by now, in small steps; return how many rows that were."""
-    forgotten = 0
-    while True:
-        before = running.clock.now() - KEPT_FOR
-        status = await running.pool.execute(_FORGET, before, ROWS_MAX)
-        count = int(status.rpartition(" ")[2])
-        forgotten += count
-        if count < ROWS_MAX:
-            return forgotten
+    before = running.clock.now() - KEPT_FOR
+    return await delete_in_steps(running.pool, _FORGET, before, ROWS_MAX)
