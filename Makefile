@@ -72,7 +72,8 @@ alerts: $(STAMP) ## make the alerts for Kubernetes of those in deploy/observabil
 	@$(BIN)/python deploy/observability/prometheus_rule.py > deploy/k8s/components/monitoring/alerts.yaml && echo deploy/k8s/components/monitoring/alerts.yaml
 
 sbom: $(STAMP) ## list what the image is made of, as a CycloneDX document
-	@mkdir -p build && $(BIN)/cyclonedx-py requirements --output-reproducible --output-file build/sbom.json requirements.lock && echo build/sbom.json
+	@mkdir -p build && $(BIN)/cyclonedx-py requirements --output-reproducible requirements.lock | \
+		$(BIN)/python deploy/sbom.py > build/sbom.json.new && mv build/sbom.json.new build/sbom.json && echo build/sbom.json
 
 screenshots: $(STAMP) $(SCRIPTS) ## take pictures of the main pages for docs/pages
 	@$(BIN)/python -m tests.browser.screenshots

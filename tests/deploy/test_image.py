@@ -1,6 +1,8 @@
 """What the image is made of."""
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 from contracts.registry import SERVICES
@@ -48,3 +50,17 @@ def test_every_folder_that_a_volume_is_mounted_at_belongs_to_its_user() -> None:
     }
     assert mounted <= made
     assert {f"secrets/{service}" for service in SERVICES} <= made
+
+
+def test_the_bill_of_materials_tells_of_the_pages_scripts_and_of_the_images() -> None:
+    done = subprocess.run(
+        (sys.executable, ROOT / "deploy" / "sbom.py"),
+        input='{"components": [{"name": "asyncpg"}], "dependencies": []}',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {each["name"] for each in json.loads(done.stdout)["components"]}
+    assert {"asyncpg", "python", "hashicorp/terraform"} <= names
+    scripts = ROOT / "services" / "gateway" / "web" / "package.json"
+    assert set(json.loads(scripts.read_text())["dependencies"]) <= names
