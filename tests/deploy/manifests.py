@@ -20,6 +20,14 @@ OVERLAYS: Final = ("dev", "production")
 
 Manifest = dict[str, Any]
 
+OPERATORS: Final = {
+    "postgresql.cnpg.io",
+    "barmancloud.cnpg.io",
+    "keda.sh",
+    "monitoring.coreos.com",
+}
+"""Groups of resources that operators bring: test_operators.py knows them."""
+
 
 @cache
 def compose() -> Manifest:
@@ -39,6 +47,11 @@ def rendered(overlay: str) -> tuple[Manifest, ...]:
     )
     assert done.returncode == 0, done.stderr
     return tuple(yaml.safe_load_all(done.stdout))
+
+
+def custom(manifest: Manifest) -> bool:
+    """Tell whether an operator brings this kind, and not Kubernetes itself."""
+    return manifest["apiVersion"].split("/")[0] in OPERATORS
 
 
 def of_kind(overlay: str, kind: str) -> dict[str, Manifest]:

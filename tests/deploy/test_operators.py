@@ -1,0 +1,109 @@
+"""Custom resources against what their operators say of them, unknown fields refused.
+
+KEDA's and the Prometheus operator's packages are made of the operators' own Go types and bring a
+validator beside. CloudNativePG's is made of its definitions: fields, types and enumerations are
+checked, patterns and bounds are not. No package brings the Barman Cloud plugin's one definition:
+what stands around an `ObjectStore`'s configuration is written in `operators/check.mjs` by hand.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.deploy.manifests import OVERLAYS, Manifest, custom, rendered
+from tests.support.tools import lacking, program
+
+HOME: Final = Path(__file__).parent / "operators"
+INSTALL_SECONDS_MAX: Final = 200
+CHECK_SECONDS_MAX: Final = 120
+Check = Callable[[list[Manifest]], list[list[str]]]
+
+
+@pytest.fixture(scope="module")
+def problems() -> Check:
+    """Return what is wrong with each of some manifests; npm installs the models where they lack."""
+    node, npm = program("node"), program("node", "npm")
+    if not (HOME / "node_modules" / ".package-lock.json").exists():
+        options = ("--ignore-scripts", "--no-audit", "--no-fund")
+        done = subprocess.run(
+            (npm, "ci", *options),
+            cwd=HOME,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS_MAX,
+            check=False,
+        )
+        if done.returncode != 0:
+            lacking("node", f"npm cannot install the operators' models: {done.stderr[-500:]}")
+
+    def check(manifests: list[Manifest]) -> list[list[str]]:
+        done = subprocess.run(
+            (node, "check.mjs"),
+            cwd=HOME,
+            input=json.dumps(manifests),
+            capture_output=True,
+            text=True,
+            timeout=CHECK_SECONDS_MAX,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found: list[list[str]] = json.loads(done.stdout)
+        return found
+
+    return check
+
+
+def one(kind: str) -> Manifest:
+    """Return a manifest of production's, to be spoilt."""
+    return deepcopy(next(m for m in rendered("production") if m["kind"] == kind))
+
+
+def put(manifest: Manifest, path: str, value: Any) -> Manifest:
+    """Set a field, by the names and positions on the way to it; `None` takes it away."""
+    *way, last = path.split(".")
+    at: Any = manifest
+    for step in way:
+        at = at[int(step)] if isinstance(at, list) else at[step]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return manifest
+
+
+def test_every_custom_resource_is_one_that_its_operator_knows(problems: Check) -> None:
+    manifests = [each for overlay in OVERLAYS for each in rendered(overlay) if custom(each)]
+    for manifest, found in zip(manifests, problems(manifests), strict=True):
+        assert found == [], f"{manifest['kind']} {manifest['metadata']['name']}"
+
+
+WRONG: Final = (
+    ("ScaledObject", "spec.maxReplicas", 4, "maxReplicas does not exist"),
+    ("ScaledObject", "spec.triggers.0.metadata.lagThreshold", 2000, "not assignable"),
+    ("ScaledObject", "spec.scaleTargetRef", None, "scaleTargetRef is missing"),
+    ("ServiceMonitor", "spec.endpoints.0.intervall", "15s", "intervall does not exist"),
+    ("ServiceMonitor", "spec.endpoints.0.interval", "15 seconds", "must match pattern"),
+    ("PrometheusRule", "spec.groups.0.rules.0.fors", "5m", "fors does not exist"),
+    ("Cluster", "spec.walStorag", {"size": "1Gi"}, "walStorag does not exist"),
+    ("Cluster", "spec.storage.size", 100, "not assignable"),
+    ("Cluster", "spec.postgresql.synchronous.dataDurability", "always", "not assignable"),
+    ("Cluster", "spec.plugins.0.isWalArchiver", True, "isWalArchiver is no field"),
+    ("ScheduledBackup", "spec.schedule", None, "schedule is missing"),
+    ("ScheduledBackup", "spec.method", "barman", "not assignable"),
+    ("ObjectStore", "spec.retention", "90d", "retention does not exist"),
+    ("ObjectStore", "spec.retentionPolicy", "90 days", "not assignable"),
+    ("ObjectStore", "spec.configuration.wal.compression", "zip", "not assignable"),
+    ("ObjectStore", "apiVersion", "barmancloud.cnpg.io/v2", "no schema"),
+)
+
+
+def test_what_an_operator_would_not_take_is_noticed(problems: Check) -> None:
+    spoilt = [put(one(kind), path, value) for kind, path, value, _ in WRONG]
+    for wrong, found in zip(WRONG, problems(spoilt), strict=True):
+        kind, path, _, said = wrong
+        assert said in " ".join(found).replace("'", "").replace('"', ""), f"{kind} {path}: {found}"
