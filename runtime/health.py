@@ -34,10 +34,10 @@ class Liveness:
         beaten()
         return beaten
 
-    def stuck(self) -> list[str]:
-        """Return the loops that have not turned for a minute."""
-        now = monotonic_seconds()
-        return [name for name, at in self._beats.items() if now - at > BEAT_AGE_SECONDS_MAX]
+    def stuck(self, *, at: float | None = None) -> list[str]:
+        """Return the loops that have not turned for a minute, now or at `monotonic_seconds`."""
+        now = monotonic_seconds() if at is None else at
+        return [name for name, last in self._beats.items() if now - last > BEAT_AGE_SECONDS_MAX]
 
 
 class Readiness:

@@ -211,7 +211,6 @@ def _compose(
     )
     running = Running(service, settings, wiring, pool, store, processor, relay, bus, clock, spans)
     processor.beat = running.liveness.beat("processor")
-    relay.beat = running.liveness.beat("relay")
     return running
 
 
@@ -340,6 +339,8 @@ async def _live_on_bus(running: Running) -> None:
     problems += [older] if older else []
     if problems:
         raise StartError("; ".join(problems))
+    # Not before there is a bus to relay to: to wait for it is not to be stuck.
+    running.relay.beat = running.liveness.beat("relay")
     missing: list[str] = []
     running.readiness.add_check("consumers", _consumers_check(missing))
     async with asyncio.TaskGroup() as group:

@@ -198,6 +198,8 @@ class Processor:
     async def _process(self, items: list[Item]) -> None:
         """Process a batch to its end, however often the database goes away."""
         while items:
+            # A database that is away for long is no stuck loop: a new process would wait as well.
+            self.beat()
             try:
                 with self._spans.batch(map(message_of, items)), BATCH_SECONDS.time():
                     batch = await self._transact(items)
@@ -260,6 +262,7 @@ class Processor:
 
     async def _set_aside(self, rows: list[Waiting]) -> None:
         while True:
+            self.beat()
             try:
                 async with self._store.transaction() as transaction:
                     await transaction.write(Changes(set_aside=rows))

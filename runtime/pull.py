@@ -98,9 +98,9 @@ class Pull:
             await asyncio.wait({request.ended}, timeout=LOOK_SECONDS)
             if request.ended.done():
                 return request.ended.result()
+            self._beat()
             if self._taking:
                 continue
-            self._beat()
             silent_seconds = 0.0 if self._arrived != arrived else silent_seconds + LOOK_SECONDS
             arrived = self._arrived
             lost = self._client.stats["reconnects"] != reconnects

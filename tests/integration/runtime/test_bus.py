@@ -103,6 +103,33 @@ async def test_a_consumer_that_is_gone_is_not_asked_for_in_haste(
         await asyncio.gather(consuming, return_exceptions=True)
 
 
+async def test_who_waits_for_room_to_take_a_message_is_not_stuck(
+    real_bus: NatsBusUnderTest,
+) -> None:
+    beats = 0
+    taking = asyncio.Event()
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    async def without_room(_: object) -> None:
+        taking.set()
+        await asyncio.Event().wait()
+
+    await real_bus.bus.publish(ask())
+    consuming = asyncio.create_task(real_bus.bus.consume(ASKER_STREAM, without_room, beat=beat))
+    try:
+        async with asyncio.timeout(BOUND_SECONDS):
+            await taking.wait()
+            before = beats
+            while beats < before + 2:
+                await asyncio.sleep(0.05)
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+
+
 async def test_what_no_stream_takes_is_an_error_and_not_a_silent_loss(
     real_bus: NatsBusUnderTest,
 ) -> None:

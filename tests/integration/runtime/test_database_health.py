@@ -12,8 +12,9 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from runtime.clock import Clock, ManualClock, system_clock
+from runtime.clock import Clock, ManualClock, monotonic_seconds, system_clock
 from runtime.database_health import CLOCK_AHEAD_SECONDS_MAX
+from runtime.health import BEAT_AGE_SECONDS_MAX
 from runtime.process import Running, StartError, assemble
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.settings import RuntimeSettings
@@ -123,6 +124,23 @@ async def test_what_cannot_be_written_waits_is_told_and_is_written_once(
         await adding
         assert len(await service.store.read("counter-a")) == 1
         await until(lambda: database.problem is None)
+
+
+async def test_a_loop_that_waits_for_its_database_or_bus_is_not_stuck(
+    real_database: CounterDatabase, admin: asyncpg.Connection
+) -> None:
+    """A new process would wait as well: to be killed for it would end what it has in hand."""
+    async with running(real_database) as service:
+        await fill_the_disk(admin)
+        adding = asyncio.create_task(
+            service.processor.execute(counter.Add(actor="tester", counter="a", amount=3))
+        )
+        await until(lambda: service.processor.database.problem is not None)
+        a_minute_later = monotonic_seconds() + BEAT_AGE_SECONDS_MAX
+        await until(lambda: service.liveness.stuck(at=a_minute_later) == [])
+        assert not adding.done()
+        await make_room(admin)
+        await adding
 
 
 async def test_a_password_that_was_changed_is_an_outage_and_not_the_message_s_fault(
