@@ -4,7 +4,9 @@
 that stream's published messages from 1 without a gap. `seen` names the streams, and how far, that
 the sender had applied and that matter to the message. `factversion` and `facthash` are the place
 and the chained hash of the stored fact that the message tells of, where there is one: so whoever
-keeps a message can point to what proves it.
+keeps a message can point to what proves it. `factactor` and `factcause` are who brought the fact
+about and the id of the message that it followed from, if it followed from one: the hash covers
+them, so that with them the fact can be made anew from its message and proven by nothing else.
 """
 
 import re
@@ -60,6 +62,8 @@ class Envelope(BaseModel, Generic[E_co]):
     traceparent: Annotated[str, Field(max_length=64)] | None = None
     factversion: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, exclude_if=_unset)] = None
     facthash: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", exclude_if=_unset)] = None
+    factactor: Annotated[str | None, Field(max_length=NAME_LENGTH_MAX, exclude_if=_unset)] = None
+    factcause: Annotated[Id | None, Field(exclude_if=_unset)] = None
     data: E_co
 
     @field_validator("seen")
@@ -114,6 +118,8 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None
     factversion: int | msgspec.UnsetType = msgspec.UNSET
     facthash: str | msgspec.UnsetType = msgspec.UNSET
+    factactor: str | msgspec.UnsetType = msgspec.UNSET
+    factcause: str | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Raw
 
     def to_bytes(self) -> bytes:

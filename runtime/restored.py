@@ -8,11 +8,9 @@ message carries. Nothing is invented: what cannot be proven is told, and stays l
 accepts that.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +20,6 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from contracts.envelope import parse_seen
 from contracts.subjects import facts_stream
 from runtime.bus_messages import messages_of
 from runtime.connection import Connection
@@ -31,8 +28,6 @@ from runtime.postgres_store import PostgresTransaction
 from runtime.projector import Projection
 from runtime.store import Changes, FactRow, Head, Recorded, StreamKind
 from runtime.work import fact_row
-
-ACTORS_MAX: Final = 100
 
 
 class StillRunningError(Exception):
@@ -48,11 +43,11 @@ class _Sent(msgspec.Struct, kw_only=True):
     sequence: int
     time: datetime
     correlationid: str
-    source: str
     causationid: str | None = None
-    seen: str = ""
     factversion: int | None = None
     facthash: str | None = None
+    factactor: str = ""
+    factcause: str | None = None
     data: dict[str, Any]
 
 
@@ -131,35 +126,19 @@ class Importing:
         self._kinds = {kind.name: kind for kind in kinds}
         self._projections = projections
         self._accept_loss = accept_loss
-        self._causes: Mapping[tuple[str, int], tuple[str, str]] = {}
-        self._actors: list[str] = []
 
     async def run(
-        self,
-        connection: asyncpg.Connection,
-        client: Client,
-        sources: Mapping[str, list[str]],
-        *,
-        check: bool = False,
+        self, connection: asyncpg.Connection, client: Client, *, check: bool = False
     ) -> Imported:
-        """Import in one transaction; with `check` undo it. The service must not run.
-
-        `sources` are the streams that the service consumes, where the causes are looked for.
-        """
+        """Import in one transaction; with `check` undo it. The service must not run."""
         if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", RELAY_LOCK):
             raise StillRunningError(f"{self._service} runs: stop it first")
         known = {UUID(row["id"]).bytes for row in await connection.fetch("select id from outbox")}
-        messages = [
-            message
+        lacking = [
+            _Lacking.read(message)
             async for message in messages_of(client, facts_stream(self._service))
             if UUID((message.headers or {})["Nats-Msg-Id"]).bytes not in known
         ]
-        lacking = [_Lacking.read(message) for message in messages]
-        self._causes = await _causes(client, sources, lacking)
-        rows = await connection.fetch(
-            "select actor from facts group by actor order by count(*) desc limit $1", ACTORS_MAX
-        )
-        self._actors = [row["actor"] for row in rows]
         begun = connection.transaction()
         await begun.start()
         try:
@@ -211,38 +190,29 @@ class Importing:
         fact = _fact(kind, sent)
         if fact is None:
             return "the message does not say all that its fact says"
-        for record in self._records(sent, fact):
-            row = fact_row(record, head.last_hash)
-            if row.hash.hex() != sent.facthash:
-                continue
-            state = (
-                kind.initial(head.name)
-                if head.state is None
-                else msgspec.msgpack.decode(head.state, type=kind.state)
-            )
-            head.state = msgspec.msgpack.encode(kind.evolve(state, fact))
-            head.version, head.last_at, head.last_hash = row.version, row.at, row.hash
-            facts.append(row)
-            records.append(record)
-            return None
-        return "its hash fits nothing that could be made of the message"
-
-    def _records(self, sent: _Sent, fact: Any) -> Iterator[Recorded[Any]]:
-        """Yield the forms that the stored fact may have had: who brought it about, and by what."""
-        causes = [self._causes[place] for place in _seen(sent) if place in self._causes]
-        said = [value for value in sent.data.values() if isinstance(value, str)]
-        actors = [source for source, _ in causes] + said + self._actors
-        for causation_id, actor in product([*(each for _, each in causes), None], actors):
-            yield Recorded(
-                stream=sent.subject,
-                version=sent.factversion or 0,
-                at=sent.time,
-                fact=fact,
-                id=sent.causationid or "",
-                correlation_id=sent.correlationid,
-                causation_id=causation_id,
-                actor=actor,
-            )
+        record = Recorded(
+            stream=sent.subject,
+            version=head.version + 1,
+            at=sent.time,
+            fact=fact,
+            id=sent.causationid or "",
+            correlation_id=sent.correlationid,
+            causation_id=sent.factcause,
+            actor=sent.factactor,
+        )
+        row = fact_row(record, head.last_hash)
+        if row.hash.hex() != sent.facthash:
+            return "its hash is not that of what the message says"
+        state = (
+            kind.initial(head.name)
+            if head.state is None
+            else msgspec.msgpack.decode(head.state, type=kind.state)
+        )
+        head.state = msgspec.msgpack.encode(kind.evolve(state, fact))
+        head.version, head.last_at, head.last_hash = row.version, row.at, row.hash
+        facts.append(row)
+        records.append(record)
+        return None
 
 
 def _fact(kind: StreamKind[Any, Any], sent: _Sent) -> Any | None:
@@ -261,24 +231,6 @@ def _fact(kind: StreamKind[Any, Any], sent: _Sent) -> Any | None:
 
 def _place(sent: _Sent) -> tuple[str, int]:
     return sent.subject, sent.sequence
-
-
-def _seen(sent: _Sent) -> list[tuple[str, int]]:
-    return list(parse_seen(sent.seen).items())
-
-
-async def _causes(
-    client: Client, sources: Mapping[str, list[str]], lacking: list[_Lacking]
-) -> dict[tuple[str, int], tuple[str, str]]:
-    """Return the place of each message that a lost one followed from → its source and its id."""
-    wanted = {place for each in lacking for place in _seen(each.sent)}
-    found: dict[tuple[str, int], tuple[str, str]] = {}
-    for stream in sources if wanted else ():
-        async for message in messages_of(client, stream):
-            cause = msgspec.json.decode(message.data, type=_Sent)
-            if _place(cause) in wanted:
-                found[_place(cause)] = (cause.source, cause.id)
-    return found
 
 
 async def _keep_as_sent(connection: Connection, taken: list[_Lacking]) -> None:

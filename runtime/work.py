@@ -154,8 +154,7 @@ class Work:
             self._records.append(record)
             self.observed.append(record)
             for event in kind.publish(record):
-                place = (record.version, head.last_hash.hex())
-                self._send(head, event, at=at, causation_id=record.id, fact=place)
+                self._send(head, event, at=at, causation_id=record.id, fact=record)
         self._states[stream] = state
         self._touched[stream] = head
 
@@ -295,7 +294,7 @@ class Work:
         *,
         at: datetime,
         causation_id: str | None,
-        fact: tuple[int, str] | None = None,
+        fact: Recorded[Any] | None = None,
     ) -> None:
         check_sendable(event, head.name)
         head.sequence += 1
@@ -312,8 +311,10 @@ class Work:
             causationid=causation_id,
             seen=self._seen(),
             traceparent=self._traceparent,
-            factversion=msgspec.UNSET if fact is None else fact[0],
-            facthash=msgspec.UNSET if fact is None else fact[1],
+            factversion=msgspec.UNSET if fact is None else fact.version,
+            facthash=msgspec.UNSET if fact is None else head.last_hash.hex(),
+            factactor=msgspec.UNSET if fact is None else fact.actor,
+            factcause=msgspec.UNSET if fact is None else fact.causation_id or msgspec.UNSET,
             data=msgspec.Raw(event.model_dump_json().encode()),
         )
         self._published.append(Sent(event, wire.correlationid))

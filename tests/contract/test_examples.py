@@ -51,7 +51,7 @@ def test_an_example_is_sent_as_it_would_be_told(name: str) -> None:
     """What the runtime sends is put together by another writer."""
     envelope = REGISTRY.decode_as_sent(name, without_spaces(example(name)))
     attributes = {field: getattr(envelope, field) for field in Wire.__struct_fields__}
-    for field in ("factversion", "facthash"):
+    for field in ("factversion", "facthash", "factactor", "factcause"):
         attributes[field] = msgspec.UNSET if attributes[field] is None else attributes[field]
     data = msgspec.Raw(envelope.data.model_dump_json().encode())
     assert Wire(**(attributes | {"data": data})).to_bytes() == envelope.to_bytes()

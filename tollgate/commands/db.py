@@ -83,8 +83,7 @@ async def _import(service: str, data_dir: DataDir, *, check: bool, accept_loss: 
         connection = await asyncpg.connect(with_database(dsn, service_role(service)))
         try:
             await connection.execute(f"set role {owner_role(service)}")
-            sources = TOPOLOGY.sources(service)
-            found = await importing.run(connection, client, sources, check=check)
+            found = await importing.run(connection, client, check=check)
         finally:
             await connection.close()
         if not check and (accept_loss or not found.lost):

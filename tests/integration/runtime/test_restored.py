@@ -78,8 +78,7 @@ async def imported(
             (counter.Totals(),),
             accept_loss=how.pop("accept_loss", False),
         )
-        sources = counter.TOPOLOGY.sources(SERVICE)
-        found = await importing.run(connection, bus.bus.client, sources, **how)
+        found = await importing.run(connection, bus.bus.client, **how)
         return found, await facts(database)
     finally:
         await connection.close()
