@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from runtime.chores import every
+from runtime.chores import Beat, every
 from runtime.process import Running
 from runtime.refusal import Refusal
 from services.deployer.handlers import ACTOR, EraseDeployment
@@ -27,7 +27,7 @@ async def keep_retention(running: Running, every_seconds: float) -> None:
     await every(every_seconds, running.liveness, "retention", partial(erase_old, running))
 
 
-async def erase_old(running: Running) -> int:
+async def erase_old(running: Running, beat: Beat) -> int:
     """Erase all that is too old by now, 200 at a time; return how many deployments that were."""
     days = await retention_days(running.pool)
     if days is None:
@@ -44,6 +44,7 @@ async def erase_old(running: Running) -> int:
             ROUND_MAX,
         )
         for row in rows:
+            beat()
             erased += await _erase(running, row)
         if len(rows) < ROUND_MAX:
             break

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from contracts.webhook_rules import KEPT_FOR
-from runtime.chores import delete_in_steps, every
+from runtime.chores import Beat, delete_in_steps, every
 from runtime.process import Running
 
 EVERY_SECONDS: Final = 600.0
@@ -57,10 +57,10 @@ async def keep_house(running: Running) -> None:
     await every(EVERY_SECONDS, running.liveness, "housekeeping", partial(remove_expired, running))
 
 
-async def remove_expired(running: Running) -> int:
+async def remove_expired(running: Running, beat: Beat) -> int:
     """Remove all that has expired by now; return how many rows that were."""
     removed = 0
     for sql, kept_for in _EXPIRED:
         before = running.clock.now() - kept_for
-        removed += await delete_in_steps(running.pool, sql, before, ROWS_MAX)
+        removed += await delete_in_steps(running.pool, sql, before, ROWS_MAX, beat)
     return removed

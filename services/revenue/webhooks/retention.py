@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from contracts.webhook_rules import KEPT_FOR
-from runtime.chores import delete_in_steps, every
+from runtime.chores import Beat, delete_in_steps, every
 from runtime.process import Running
 
 EVERY_SECONDS: Final = 600.0
@@ -34,7 +34,7 @@ async def forget_by_schedule(running: Running) -> None:
     )
 
 
-async def forget_old_deliveries(running: Running) -> int:
+async def forget_old_deliveries(running: Running, beat: Beat) -> int:
     """Forget all that is too old by now, in small steps; return how many rows that were."""
     before = running.clock.now() - KEPT_FOR
-    return await delete_in_steps(running.pool, _FORGET, before, ROWS_MAX)
+    return await delete_in_steps(running.pool, _FORGET, before, ROWS_MAX, beat)

@@ -90,10 +90,10 @@ async def test_what_owns_nothing_is_erased_when_its_time_is_over_and_the_rest_is
         assert await deployer.until_ended(broken) == "build_failed"
 
     async with deployer.process(clock=LaterClock(DAYS - 1)):
-        assert await erase_old(deployer.running) == 0
+        assert await erase_old(deployer.running, lambda: None) == 0
     async with deployer.process(clock=LaterClock(DAYS + 1)):
         await deployer.until_fact(empty, "deployment_erased")
-        assert await erase_old(deployer.running) == 0
+        assert await erase_old(deployer.running, lambda: None) == 0
 
     assert await known(deployer, empty) == dict.fromkeys(TABLES, 0)
     assert await key_of(deployer, empty) is None
@@ -114,7 +114,7 @@ async def test_what_is_kept_for_ever_is_kept(
         empty = await deployer.deploy(module(tmp_path / "empty", EMPTY), {})
         await deployer.until_ended(empty)
     async with deployer.process(clock=LaterClock(36_500)):
-        assert await erase_old(deployer.running) == 0
+        assert await erase_old(deployer.running, lambda: None) == 0
     assert await key_of(deployer, empty) is not None
 
 

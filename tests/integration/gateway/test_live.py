@@ -110,7 +110,7 @@ async def test_who_comes_back_too_late_is_told_to_read_anew(api: Api) -> None:
         "update client_events set created_at = now() - interval '2 days' where position <= $1",
         int(last_id) + 1,
     )
-    await remove_expired(api.running)
+    await remove_expired(api.running, lambda: None)
 
     async with listening(ada, **{"Last-Event-ID": last_id}) as heard:
         assert (await heard.next())[0] == "reset"

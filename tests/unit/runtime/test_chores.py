@@ -3,9 +3,10 @@
 import asyncio
 from typing import Final
 
+import asyncpg
 import pytest
 
-from runtime.chores import every
+from runtime.chores import Beat, every
 from runtime.health import Liveness
 
 SOON: Final = 0.01
@@ -17,7 +18,7 @@ async def done_until(results: list[Exception | None]) -> int:
     begun = 0
     done = asyncio.Event()
 
-    async def chore() -> None:
+    async def chore(_: Beat) -> None:
         nonlocal begun
         begun += 1
         if results and (error := results.pop(0)) is not None:
@@ -41,8 +42,10 @@ async def test_a_chore_is_done_at_once_and_again() -> None:
     assert await done_until([None, None, None]) >= 3  # noqa: PLR2004 - as often as asked
 
 
-@pytest.mark.parametrize("outage", [ConnectionResetError(), TimeoutError()])
-async def test_what_an_outage_keeps_from_being_done_is_done_the_next_time(
+@pytest.mark.parametrize(
+    "outage", [ConnectionResetError(), TimeoutError(), asyncpg.DeadlockDetectedError()]
+)
+async def test_what_an_outage_or_another_replica_keeps_from_being_done_is_done_the_next_time(
     outage: Exception,
 ) -> None:
     assert await done_until([outage, None]) >= 2  # noqa: PLR2004 - and once more
