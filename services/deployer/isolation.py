@@ -16,6 +16,8 @@ from typing import Final
 
 import structlog
 
+from services.deployer.build_users import reserve_free
+
 PROBE_SECONDS_MAX: Final = 30
 PROBE_MODULE: Final = "services.deployer.runner.try_room"
 REASON_LENGTH_MAX: Final = 500
@@ -53,11 +55,19 @@ def prepare_work_folder(folder: Path) -> None:
 
 
 def isolation(folder: Path, uid: int, program: str | None) -> Isolation:
-    """Return how far builds can be kept apart here, their users from `uid` on. This blocks."""
-    user = uid if os.geteuid() == 0 else None
-    if _makes_rooms(folder, user, program):
-        return Isolation(in_room=True, first_build_uid=user)
-    return Isolation(in_room=False, first_build_uid=_first_build_user(folder, uid, program))
+    """Return how far builds can be kept apart here, their users from `uid` on. This blocks.
+
+    It is tried as a user that no build has: whoever ends a build kills all that its user runs.
+    `OSError` where every user has a build.
+    """
+    if os.geteuid() != 0:
+        return Isolation(in_room=_makes_rooms(folder, None, program), first_build_uid=None)
+    tried, reservation = reserve_free(uid)
+    with reservation:
+        if _makes_rooms(folder, tried, program):
+            return Isolation(in_room=True, first_build_uid=uid)
+        runs = _runs_as(tried, folder, program)
+    return Isolation(in_room=False, first_build_uid=uid if runs else None)
 
 
 def version_of(program: str) -> str:
@@ -99,14 +109,8 @@ def _makes_rooms(folder: Path, uid: int | None, program: str | None) -> bool:
     return tried.returncode == 0
 
 
-def _first_build_user(folder: Path, uid: int, program: str | None) -> int | None:
-    """Return `uid` where builds can run as it and as those after it, else nothing.
-
-    It is tried: that user goes to a folder like a build's, by its whole path, and runs the program
-    there. This blocks.
-    """
-    if os.geteuid() != 0:
-        return None
+def _runs_as(uid: int, folder: Path, program: str | None) -> bool:
+    """Return whether a user can run the program in a folder like a build's, by its whole path."""
     words = ("true",) if program is None else (program, "version")
     with tempfile.TemporaryDirectory(prefix="probe-", dir=folder) as name:
         home = Path(name)
@@ -127,5 +131,5 @@ def _first_build_user(folder: Path, uid: int, program: str | None) -> int | None
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             structlog.get_logger().info("builds.no_user_of_their_own", reason=repr(error))
-            return None
-    return uid
+            return False
+    return True

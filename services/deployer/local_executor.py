@@ -20,6 +20,7 @@ import psutil
 import structlog
 
 from runtime.clock import monotonic_seconds
+from services.deployer.build_users import reserve, reserve_free
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import ExecutorError
 from services.deployer.isolation import Isolation
@@ -30,7 +31,6 @@ from services.deployer.runner.processes import (
     kill_in,
     kill_user,
     runner_in,
-    users_of_processes,
     works_in,
 )
 from services.deployer.runner.terraform_build import unsaved_states
@@ -39,8 +39,8 @@ from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import NOT_FOUND, find_terraform
 
 FINISH_POLL_SECONDS: Final = 1.0
-USERS_MAX: Final = 300
-"""How many users builds may run as, from the first one on."""
+DEATH_SECONDS_MAX: Final = 10.0
+"""How long something that was killed may take to be gone."""
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH")
 
@@ -123,26 +123,12 @@ class LocalExecutor:
         )
 
     def _reserve_user(self) -> tuple[int, socket.socket] | None:
-        """Return a user that nobody has, and what keeps it so for as long as it is open.
-
-        A name that only one process on this machine can have at a time stands for each user: other
-        deployers may run here too. `OSError` where all are taken.
-        """
+        """Return a user for a build, and what reserves it; nothing where builds have none."""
         if self._first_user is None:
             return None
+        # A folder's user may yet have to be asked about, though nothing runs as it any more.
         taken = {uid for folder in self.folders() if (uid := _user_of(folder)) is not None}
-        taken |= users_of_processes()
-        for uid in range(self._first_user, self._first_user + USERS_MAX):
-            if uid in taken:
-                continue
-            reservation = socket.socket(socket.AF_UNIX)
-            try:
-                reservation.bind(f"\0tollgate-build-user-{uid}")
-            except OSError:
-                reservation.close()
-            else:
-                return uid, reservation
-        raise OSError("every user that builds may run as is taken")
+        return reserve_free(self._first_user, taken)
 
     # What has become of them.
 
@@ -168,10 +154,14 @@ class LocalExecutor:
         runner = runner_in(folder)
         if runner is not None:
             _signal(runner, signal.SIGKILL)
+            # It reserves the build's user for as long as it lives.
+            psutil.wait_procs([runner], timeout=DEATH_SECONDS_MAX)
         if folder.is_dir():
             uid = _user_of(folder)
-            if uid is not None:
-                kill_user(uid)
+            # Where another build has it by now, nothing of this one runs as it any more.
+            if uid is not None and (reservation := reserve(uid)) is not None:
+                with reservation:
+                    kill_user(uid)
             kill_in(folder)
 
     async def unsaved_states(self, build_id: str, attempt: int, archive_folder: str) -> list[bytes]:

@@ -6,6 +6,7 @@ Terraform of it runs any more.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,6 +31,10 @@ ROUND_SECONDS: Final = 1.0
 ROUND_MAX: Final = 256
 SWEEP_ROUNDS: Final = 10
 ATTEMPTS_MAX: Final = 3
+MAY_LACK_RESOURCES: Final = (
+    "Terraform was ended with it, and may have made what no state has: compare the log's end with "
+    "what there is, and remove by hand what is too much."
+)
 
 
 class Reaper:
@@ -133,27 +138,37 @@ class Reaper:
         """Kill what there is of the build, save its state, and end it."""
         build_id, attempt, deployment_id = row["build_id"], row["attempt"], row["deployment_id"]
         await self._executor.end(build_id, attempt)
-        await self._save_states(row)
+        were_left = await self._save_states(row)
         standing = await states.standing(self._running.pool, deployment_id, build_id)
+        # A state that was left was written by a Terraform that ended in good order.
+        if (
+            isinstance(ending, commands.Fail)
+            and not were_left
+            and await states.may_lack_resources(self._running.pool, deployment_id, build_id)
+        ):
+            ending = replace(ending, message=f"{ending.message}. {MAY_LACK_RESOURCES}")
         end = commands.End(build_id=build_id, attempt=attempt, ending=ending, **standing)
         async with in_trace_of(self._running, deployment_id):
             command = EndBuild(actor=ACTOR, deployment_id=deployment_id, end=end)
             await self._running.processor.execute(command)
         structlog.get_logger().warning("build.reaped", build_id=build_id, ending=repr(ending))
 
-    async def _save_states(self, row: asyncpg.Record) -> None:
-        """Keep the state that nobody took while there was somebody to hand it over."""
+    async def _save_states(self, row: asyncpg.Record) -> bool:
+        """Keep the states that nobody took while there was somebody to hand them over.
+
+        Return whether there were any.
+        """
         found = await self._executor.unsaved_states(
             row["build_id"], row["attempt"], row["archive_folder"]
         )
         if not found:
-            return
+            return False
         pool, deployment_id = self._running.pool, row["deployment_id"]
         try:
             key = await data_key(pool, self._master_key, deployment_id)
         except KeyErasedError as error:
             structlog.get_logger().error("state.not_kept", reason=str(error))  # noqa: TRY400 - no bug
-            return
+            return True
         for state in found:
             await states.keep_state(
                 pool,
@@ -164,6 +179,7 @@ class Reaper:
                 resources=resources_in(state),
                 at=self._running.clock.now(),
             )
+        return True
 
     async def _sweep(self) -> None:
         """Clear away what is left of attempts that have ended, whatever ended them.

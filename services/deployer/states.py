@@ -31,6 +31,21 @@ async def standing(database: Database, deployment_id: str, build_id: str) -> Sta
     return Standing(owns_resources=row is not None and row["resources"] > 0, state_changed=changed)
 
 
+async def may_lack_resources(database: Database, deployment_id: str, build_id: str) -> bool:
+    """Return whether a build made something and never gave the state's lock back.
+
+    Terraform writes the state before it does that, so what it has made may be in none.
+    """
+    return bool(
+        await database.fetchval(
+            """select exists (select from state_locks where deployment_id = $1 and build_id = $2)
+                  and exists (select from log_chunks where build_id = $2 and done > 0)""",
+            deployment_id,
+            build_id,
+        )
+    )
+
+
 async def current_state(database: Database, deployment_id: str) -> str | None:
     """Return the newest state's ciphertext, or nothing where there is none yet."""
     row = await database.fetchrow(_NEWEST, deployment_id)

@@ -41,6 +41,11 @@ PIECE_BYTES_MAX: Final = 65_536
 LOG_SECONDS: Final = 0.1
 WATCH_SECONDS: Final = 0.1
 ERROR_LENGTH_MAX: Final = 8_000
+UNRECORDED: Final = (
+    "Terraform was ended before it wrote down all that it had made. These may exist, and no state "
+    "has them, so that they have to be removed by hand:"
+)
+UNRECORDED_TOLD_MAX: Final = 20
 
 Reason = Literal["CANCELLED", "TIMED_OUT", "INTERRUPTED", "NOBODY_LISTENED", "STALE"]
 SAID: Final[dict[Reason, str]] = {
@@ -133,13 +138,15 @@ class BuildRun:
     async def _outcome(self) -> Report:
         try:
             outputs = await self._build()
-        except Failed as failed:
-            return self._ended(failed)
+        except Failed as failure:
+            failed = failure
         except StaleError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the build ends and says so
-            return self._ended(Failed("RUNNER_FAILED", repr(error), platform_fault=True))
-        return Report(status="SUCCESS", outputs=outputs)
+            failed = Failed("RUNNER_FAILED", repr(error), platform_fault=True)
+        else:
+            return Report(status="SUCCESS", outputs=outputs)
+        return self._ended(failed, await asyncio.to_thread(self._terraform.unrecorded))
 
     async def _build(self) -> dict[str, Any]:
         """Return the outputs; `Failed` where it does not come to that. What is gone has none.
@@ -263,7 +270,7 @@ class BuildRun:
 
     # How it ends.
 
-    def _ended(self, failed: Failed) -> Report:
+    def _ended(self, failed: Failed, unrecorded: list[str]) -> Report:
         status: ReportStatus = "FAILED"
         match self._reason:
             case "CANCELLED" | "TIMED_OUT" as asked_for:
@@ -274,6 +281,13 @@ class BuildRun:
                 pass
         message = self._redactor.clean(failed.message)[:ERROR_LENGTH_MAX]
         self._say(f"Failed: {message}")
+        if unrecorded:
+            self._say("\n".join((UNRECORDED, *unrecorded)))
+            few = [UNRECORDED, *unrecorded[:UNRECORDED_TOLD_MAX]]
+            if len(unrecorded) > UNRECORDED_TOLD_MAX:
+                few.append(f"and {len(unrecorded) - UNRECORDED_TOLD_MAX} more, which the log names")
+            told = self._redactor.clean("\n".join(few))[: ERROR_LENGTH_MAX // 2]
+            message = f"{message[: ERROR_LENGTH_MAX // 2 - 1]}\n{told}"
         return Report(
             status=status, code=failed.code, message=message, platform_fault=failed.platform_fault
         )

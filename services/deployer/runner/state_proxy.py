@@ -80,10 +80,14 @@ class StateProxy:
             await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return state_address(self._runner.addresses[0][1])
 
+    @property
+    def newest(self) -> bytes:
+        """The newest state that Terraform read or wrote, empty where there is none."""
+        return b"" if self._known is None else self._known[1]
+
     async def outputs(self) -> dict[str, Any]:
-        """Return the outputs of the newest state that Terraform read or wrote."""
-        state = b"" if self._known is None else self._known[1]
-        return await asyncio.to_thread(outputs_in, state)
+        """Return the outputs of the newest state."""
+        return await asyncio.to_thread(outputs_in, self.newest)
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -25,6 +25,7 @@ from services.deployer.runner.namespaces import STATE_PORT, WAY_OUT_PORT, Listen
 from services.deployer.runner.output_secrets import OutputSecrets
 from services.deployer.runner.program import FILE_BYTES_MAX, HARD_FACTOR, Bounds, Program
 from services.deployer.runner.state_proxy import StateProxy, state_address
+from services.deployer.runner.unrecorded import Unrecorded
 from services.deployer.runner.usage import MIB, NO_ROOM_LEFT, Limits, is_full
 from services.deployer.runner.way_out import Reach, WayOut, own_addresses
 from services.deployer.terraform_errors import DISK_IS_FULL, ERRORS_MAX, Told, explain
@@ -82,6 +83,7 @@ class TerraformBuild:
         self._say = say
         self._home = Path(order.folder) / "home"
         self.progress: Progress = (0, None)
+        self._unrecorded = Unrecorded()
         self._program: Program | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -136,6 +138,11 @@ class TerraformBuild:
             raise Failed("OUTPUTS_TOO_LARGE", f"the outputs are more than {OUTPUT_BYTES_MAX} bytes")
         return outputs
 
+    def unrecorded(self) -> list[str]:
+        """Return the resources that were made, and are in no state that is kept. This blocks."""
+        states = unsaved_states(Path(self._order.folder), self._job.archive_folder)
+        return self._unrecorded.left([self._state.newest, *states])
+
     def stop(self, grace_seconds: float) -> bool:
         """Interrupt what runs, and kill it after the grace; return whether anything runs."""
         program = self._program
@@ -167,6 +174,7 @@ class TerraformBuild:
             if error is not None and len(told) <= ERRORS_MAX:
                 told.append(error)
             self._secrets.are_sensitive(terraform.sensitive_in(line))
+            self._unrecorded.take(line)
             planned, done = terraform.progress_in(line)
             self.progress = (
                 self.progress[0] + done,

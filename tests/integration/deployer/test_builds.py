@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from contracts.catalog.v1 import Variable
-from services.deployer.local_executor import USERS_MAX
+from services.deployer.build_users import USERS_MAX
 from tests.integration.deployer.modules import DOMAIN, EXAMPLES, TOKEN, module, running
 from tests.integration.deployer.processes import HandledDeployer
 from tests.support.tools import program

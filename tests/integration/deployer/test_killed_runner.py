@@ -53,6 +53,7 @@ async def test_terraform_saves_what_it_made_and_the_hold_is_ended_once(
     assert not is_alive(terraform)
     told = json.loads(await deployer.last_fact(deployment_id))
     assert (told["code"], told["platform_fault"]) == ("RUNNER_LOST", True)
+    assert "no state has" not in told["message"]
     assert told["owns_resources"] is True
     state = await deployer.pool.fetchrow("select resources, evidence from states")
     assert state is not None
@@ -65,3 +66,23 @@ async def test_terraform_saves_what_it_made_and_the_hold_is_ended_once(
     [end] = ends
     assert end["type"] == "tollgate.deployer.deployment_failed.v1"
     assert end["data"]["hold_id"] == f"hold-{deployment_id}-1"
+
+
+async def test_where_terraform_is_killed_too_its_owner_is_told_to_look(
+    deployer: HandledDeployer, tmp_path: Path
+) -> None:
+    waits = 'provisioner "local-exec" { command = "echo begun; sleep 72" }'
+    after = (
+        f'resource "terraform_data" "after" {{\n input = terraform_data.running.id\n {waits}\n}}'
+    )
+    deployment_id = await deployer.deploy(running(tmp_path / "slow", "true", after), {})
+    await deployer.until_log(deployment_id, "begun")
+    [runner], [terraform] = deployer.runners(), terraforms_below(deployer.settings.work_dir)
+    runner.suspend()
+    terraform.kill()
+    runner.kill()
+
+    assert await deployer.until_ended(deployment_id) == "build_failed"
+    told = json.loads(await deployer.last_fact(deployment_id))
+    assert (told["code"], told["owns_resources"]) == ("RUNNER_LOST", False)
+    assert "may have made what no state has" in told["message"]
