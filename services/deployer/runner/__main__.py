@@ -36,8 +36,8 @@ def _order_from_input() -> Order:
 
 def _sealed_order() -> Order:
     """Return the order that was sent here, and make the folder that it names."""
-    # What opens it takes a sixth of a runner's start to load, and runners on this machine need none.
-    from runtime.sealing import open_sealed  # noqa: PLC0415 - as the line above says
+    # To load what opens it is a sixth of a start, which runners on this machine do not need.
+    from runtime.sealing import open_sealed  # noqa: PLC0415 - see above
 
     key, sealed = os.environ.pop("TOLLGATE_RUNNER_KEY"), os.environ.pop("TOLLGATE_SEALED_ORDER")
     order = msgspec.json.decode(open_sealed(sealed, key), type=Order)
