@@ -1,7 +1,8 @@
 """Reads now and then what cannot be counted as it happens: how much waits, and since when.
 
 Every replica reads for itself, so of several the greatest is true. A measure that fails keeps its
-last values, and `tollgate_measured_timestamp_seconds` says how old they are.
+last values, and `tollgate_measured_timestamp_seconds` says how old they are; of one that was never
+read it says since when that has been tried.
 """
 
 import asyncio
@@ -73,6 +74,9 @@ def measuring(measure: Measure) -> Callable[["Running"], Coroutine[Any, Any, Non
     """Return the task that reads a measure until it is cancelled."""
 
     async def measure_again_and_again(running: "Running") -> None:
+        measured_at = MEASURED_AT.labels(measure=measure.name)
+        # Else there would be nothing to be old, and the alert would never come.
+        measured_at.set(running.clock.now().timestamp())
         while True:
             try:
                 async with asyncio.timeout(MEASURE_SECONDS_MAX):
@@ -81,8 +85,7 @@ def measuring(measure: Measure) -> Callable[["Running"], Coroutine[Any, Any, Non
                 log = structlog.get_logger()
                 log.warning("metrics.not_measured", measure=measure.name, error=repr(error))
             else:
-                at = running.clock.now().timestamp()
-                MEASURED_AT.labels(measure=measure.name).set(at)
+                measured_at.set(running.clock.now().timestamp())
             await asyncio.sleep(measure.every_seconds)
 
     return measure_again_and_again

@@ -59,7 +59,7 @@ NOT_READY: Final = Gauge(
 )
 MEASURED_AT: Final = Gauge(
     "tollgate_measured_timestamp_seconds",
-    "When what is read from the database was last read",
+    "When what is read from the database was last read, or at first since when that is tried",
     ["measure"],
 )
 DATABASE_OUTAGES: Final = Counter(
