@@ -13,7 +13,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.http.cursors import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, Cursors
 from services.gateway.http.problems import ProblemError, invalid
 
-_ID: Final = r"^[A-Za-z0-9._:-]{1,64}$"
+ID_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -72,8 +72,8 @@ Asker = Annotated[Principal, Depends(_principal)]
 OperationId = Annotated[str, Depends(_operation_id)]
 ThePaging = Annotated[Paging, Depends(_paging)]
 
-IdInPath = Annotated[str, Path(pattern=_ID, description="An opaque id.")]
-IdInQuery = Annotated[str | None, Query(pattern=_ID)]
+IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="An opaque id.")]
+IdInQuery = Annotated[str | None, Query(pattern=ID_PATTERN)]
 _TEXT: Final = r"^[^\x00]*$"
 Search = Annotated[
     str | None,

@@ -205,13 +205,17 @@ async def statement(
 
 @router.get("/api/revenue/periods")
 @only("finance", "admin")
-async def months(gateway: TheGateway, cursors: TheCursors, paging: ThePaging) -> MonthsPage:
-    """List the months that are over, the latest first, and how they were closed."""
-    scope = {"list": "months"}
+async def months(
+    *, gateway: TheGateway, cursors: TheCursors, paging: ThePaging, period: PeriodInQuery = None
+) -> MonthsPage:
+    """List the months that are over, or the one of `period`; the latest first, how each closed."""
+    scope = {"list": "months", "period": period}
     key = cursors.read(scope, paging.cursor, (str,))
     async with gateway.connection() as connection:
         currency = (await current_settings(connection)).settings.currency
-        rows = await list_months(connection, before=key and key[0], limit=paging.limit + 1)
+        rows = await list_months(
+            connection, period=period, before=key and key[0], limit=paging.limit + 1
+        )
     items, cursor = page(
         rows,
         limit=paging.limit,

@@ -18,11 +18,13 @@ _LINES: Final = """
 
 
 async def list_months(
-    connection: Connection, *, before: str | None, limit: int
+    connection: Connection, *, period: str | None, before: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return months that were attested, or closed, the latest first."""
+    """Return months that were attested, or closed, the latest first; or the one of a period."""
     rows = await connection.fetch(
-        f"{_MONTH} where $1::text is null or period < $1 order by period desc limit $2",
+        f"""{_MONTH} where ($1::text is null or period = $1) and ($2::text is null or period < $2)
+            order by period desc limit $3""",
+        period,
         before,
         limit,
     )

@@ -1,6 +1,7 @@
 """The API, asked by a page in its visitor's name, without a network in between."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -8,10 +9,14 @@ from urllib.parse import urlencode
 
 from starlette.types import ASGIApp, Message, Scope
 
+from services.gateway.http.parameters import ID_PATTERN
+
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 """More than any list's page or log that a page asks for; a bound, so that none grows for ever."""
 
 _ERROR: Final = 400
+_NOT_FOUND: Final = 404
+_ID: Final = re.compile(ID_PATTERN)
 _HANDED_ON: Final = frozenset(
     {
         *(b"cookie", b"host", b"origin", b"referer", b"sec-fetch-site", b"user-agent"),
@@ -108,6 +113,18 @@ class Api:
         if answer.status >= _ERROR:
             raise ApiProblem(answer.status, answer.json)
         return answer
+
+    def at(self, template: str, *ids: str) -> str:
+        """Return the path of what has these ids, each in the place of a `{}`.
+
+        Raises the API's 404 for what is no id, and for a word that a path of the API has itself:
+        `stats` is no deployment. No page puts into a path of the API what somebody sent otherwise.
+        """
+        path = template.format(*ids)
+        written_out: frozenset[str] = self.scope["app"].state.written_out
+        if not all(_ID.fullmatch(each) for each in ids) or path in written_out:
+            raise ApiProblem(_NOT_FOUND, {"code": "NOT_FOUND", "title": "There is no such thing"})
+        return path
 
     def scope_of(
         self,

@@ -39,7 +39,8 @@ async def close(visit: Visit) -> Response:
     if not form.given("confirmed"):
         return visit.show("billing_close_month.html", form=form, period=period)
     try:
-        closed = await visit.api.post(f"/api/revenue/periods/{period}/close", key=form.key)
+        path = visit.api.at("/api/revenue/periods/{}/close", period)
+        closed = await visit.api.post(path, key=form.key)
     except ApiProblem as problem:
         form.problem = problem
         return await _months(visit, form)
@@ -72,9 +73,9 @@ async def month(visit: Visit) -> Response:
 
 
 async def _find(visit: Visit, period: str) -> dict[str, Any] | None:
-    """Return a month, among those of the last ten years."""
-    found = await visit.api.get("/api/revenue/periods", limit=100)
-    return next((each for each in found["items"] if each["period"] == period), None)
+    """Return a month, if it is over."""
+    found = await visit.api.get("/api/revenue/periods", period=period)
+    return next(iter(found["items"]), None)
 
 
 async def _months(visit: Visit, form: Form) -> Response:

@@ -1,7 +1,9 @@
 """Anybody's credits: what they have, and what finance does about it, said before it is done."""
 
 import asyncio
+import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -21,12 +23,13 @@ LOTS: Final = 50
 LINES: Final = 25
 _UNPROCESSABLE: Final = 422
 _NOT_FOUND: Final = 404
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 ACTS: Final = {
     "award": ("Award credits", "/api/credits/awards"),
     "adjust": ("Take credits away", "/api/credits/adjustments"),
     "purchase": ("Record a purchase", "/api/credits/purchases"),
-    "refund": ("Refund a deployment", "/api/deployments/{deployment_id}/refund"),
+    "refund": ("Refund a deployment", "/api/deployments/{}/refund"),
 }
 """What finance can do: its title, and the call that does it."""
 
@@ -100,13 +103,17 @@ async def act(visit: Visit) -> Response:
     form = await visit.form()
     act = _act(visit)
     body = _body(visit, act, form)
-    form.problem = _missing(act, form)
+    form.problem = _missing(act, form, visit.platform.currency)
+    if form.problem is None and act == "refund" and not await _is_theirs(visit, form):
+        error = {"pointer": "/deployment_id", "message": "is no deployment of this user"}
+        form.problem = _problem("Check what you entered", [error])
     if form.problem is not None or form.given("change"):
         return await _form(visit, form)
     if not form.given("confirmed"):
         return await _form(visit, form, confirm=True)
-    path = ACTS[act][1].format(deployment_id=form.given("deployment_id"))
+    about = [str(form.given("deployment_id"))] if act == "refund" else []
     try:
+        path = visit.api.at(ACTS[act][1], *about)
         done = await visit.api.post(path, body, key=form.key)
     except ApiProblem as problem:
         form.problem = problem
@@ -122,10 +129,6 @@ async def _form(visit: Visit, form: Form, *, confirm: bool = False) -> Response:
         _user(visit), visit.api.get("/api/credits/balance", user_id=user_id)
     )
     deployment = await _deployment(visit, form) if act == "refund" else None
-    if confirm and act == "refund" and (deployment is None or deployment["user_id"] != user_id):
-        error = {"pointer": "/deployment_id", "message": "is no deployment of this user"}
-        form.problem = _problem("Check what you entered", [error])
-        confirm = False
     return visit.show(
         "billing_act.html",
         status=200 if form.problem is None else form.problem.status,
@@ -165,7 +168,7 @@ def _body(visit: Visit, act: str, form: Form) -> dict[str, Any]:
     return {"user_id": _user_id(visit), **body}
 
 
-def _missing(act: str, form: Form) -> ApiProblem | None:
+def _missing(act: str, form: Form, currency: str) -> ApiProblem | None:
     """Return what is wrong before anything is asked: the confirmation says only what can be."""
     errors = [
         {"pointer": f"/{name}", "message": "is required"}
@@ -175,9 +178,22 @@ def _missing(act: str, form: Form) -> ApiProblem | None:
     count = form.number("credits")
     if count is not None and (isinstance(count, str) or count <= 0):
         errors.append({"pointer": "/credits", "message": "is no whole number of credits above 0"})
-    if act == "purchase" and isinstance(minor_units(form.value("price"), "USD"), str):
-        errors.append({"pointer": "/price", "message": "is no amount of money"})
+    if act == "purchase" and isinstance(minor_units(form.value("price"), currency), str):
+        errors.append({"pointer": "/price", "message": f"is no amount of {currency}"})
+    day = form.given("expires_at") if act == "award" else None
+    if day is not None and not _is_day(day):
+        errors.append({"pointer": "/expires_at", "message": "is no date: 2026-12-31"})
     return _problem("Check what you entered", errors) if errors else None
+
+
+def _is_day(text: str) -> bool:
+    if _DAY.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _problem(title: str, errors: list[dict[str, str]]) -> ApiProblem:
@@ -194,12 +210,18 @@ async def _user(visit: Visit) -> Mapping[str, Any]:
     raise ApiProblem(_NOT_FOUND, {"code": "NOT_FOUND", "detail": "There is no such user."})
 
 
+async def _is_theirs(visit: Visit, form: Form) -> bool:
+    found = await _deployment(visit, form)
+    return found is not None and found["user_id"] == _user_id(visit)
+
+
 async def _deployment(visit: Visit, form: Form) -> dict[str, Any] | None:
     deployment_id = form.given("deployment_id")
     if deployment_id is None:
         return None
     try:
-        found: dict[str, Any] = await visit.api.get(f"/api/deployments/{deployment_id}")
+        path = visit.api.at("/api/deployments/{}", deployment_id)
+        found: dict[str, Any] = await visit.api.get(path)
     except ApiProblem:
         return None
     return found

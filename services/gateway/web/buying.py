@@ -50,11 +50,11 @@ async def checkout(visit: Visit) -> Response:
     checkout_id = visit.request.path_params["checkout_id"]
     found: dict[str, Any] | None
     try:
-        found = await visit.api.get(f"/api/credits/checkout/{checkout_id}")
+        found = await visit.api.get(visit.api.at("/api/credits/checkout/{}", checkout_id))
     except ApiProblem as problem:
         if problem.code != "NOT_FOUND":
             raise
-        asked = await visit.api.get(f"/api/requests/{checkout_id}")
+        asked = await visit.api.get(visit.api.at("/api/requests/{}", checkout_id))
         if asked["status"] != "PENDING":
             raise
         found = None

@@ -157,15 +157,15 @@ async def update(visit: Visit) -> Response:
     if draft.problems:
         form.problem = _invalid(draft.problems)
         return await _update_page(visit, form, draft, status=_UNPROCESSABLE)
-    address = f"/deployments/{deployment['id']}"
     body = {"variables": draft.values, "version": found["shown_version"]}
     try:
-        await visit.api.call("PUT", f"/api{address}", body=body, key=form.key)
+        path = visit.api.at("/api/deployments/{}", deployment["id"])
+        await visit.api.call("PUT", path, body=body, key=form.key)
     except ApiProblem as problem:
         form.problem = problem
         draft.problems = problem.errors
         return await _update_page(visit, form, draft, status=problem.status)
-    return visit.go(address, "The deployment is being updated.")
+    return visit.go(f"/deployments/{deployment['id']}", "The deployment is being updated.")
 
 
 async def _deploy_page(visit: Visit, form: Form, draft: Draft, *, status: int = 200) -> Response:
@@ -199,13 +199,15 @@ async def _update_page(visit: Visit, form: Form, draft: Draft, *, status: int = 
 
 
 async def _module(visit: Visit, module_id: str, version: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = await visit.api.get(f"/api/modules/{module_id}", version=version)
+    path = visit.api.at("/api/modules/{}", module_id)
+    found: dict[str, Any] = await visit.api.get(path, version=version)
     return found
 
 
 async def _deployed(visit: Visit, version: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a deployment, and its module in the version it has, or in another."""
-    deployment = await visit.api.get(f"/api/deployments/{visit.request.path_params['id']}")
+    path = visit.api.at("/api/deployments/{}", visit.request.path_params["id"])
+    deployment = await visit.api.get(path)
     version = version or str(deployment["version"])
     return deployment, await _module(visit, deployment["module_id"], version)
 

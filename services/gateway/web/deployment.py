@@ -176,7 +176,7 @@ def _id(visit: Visit) -> str:
 
 
 def _api(visit: Visit) -> str:
-    return f"/api/deployments/{_id(visit)}"
+    return visit.api.at("/api/deployments/{}", _id(visit))
 
 
 def _here(visit: Visit) -> str:

@@ -61,7 +61,9 @@ async def events(visit: Visit) -> Response:
 async def verification(visit: Visit) -> Response:
     """Show what a verification found, or that it still runs."""
     request_id = visit.query.get("request")
-    asked = None if request_id is None else await visit.api.get(f"/api/requests/{request_id}")
+    asked = None
+    if request_id is not None:
+        asked = await visit.api.get(visit.api.at("/api/requests/{}", request_id))
     return visit.show("ledger_verify.html", form=Form(), asked=asked)
 
 

@@ -71,7 +71,7 @@ async def _mark(visit: Visit, mark: str, name: str) -> Response:
     form = await visit.form()
     module = visit.request.path_params["module"]
     method = "PUT" if form.value(name) == "1" else "DELETE"
-    await visit.api.call(method, f"/api/modules/{module}/{mark}")
+    await visit.api.call(method, visit.api.at(f"/api/modules/{{}}/{mark}", module))
     return visit.go(local(form.given("back"), "/deploy"))
 
 

@@ -115,5 +115,5 @@ async def _shown(
         etag=found.header("etag"),
         forms=all_forms,
         empty_rows=BUNDLE_ROWS_MIN,
-        hook=f"{str(visit.request.base_url).rstrip('/')}/api/hooks/github",
+        hook=f"{visit.origin}/api/hooks/github",
     )

@@ -64,7 +64,8 @@ async def create_token(visit: Visit) -> Response:
 @pages.post("/profile/tokens/{id}/delete")
 async def delete_token(visit: Visit) -> Response:
     """Revoke a token."""
-    await visit.api.call("DELETE", f"/api/tokens/{visit.request.path_params['id']}")
+    path = visit.api.at("/api/tokens/{}", visit.request.path_params["id"])
+    await visit.api.call("DELETE", path)
     return visit.go("/profile#tokens", "The token is revoked. What used it is refused from now on.")
 
 
@@ -102,8 +103,6 @@ async def _shown(
     status: int = 200,
 ) -> Response:
     tokens = (await visit.api.get("/api/tokens", limit=TOKENS_SHOWN_MAX))["items"]
-    gateway: Gateway = visit.request.app.state.gateway
-    origin = gateway.settings.public_url or str(visit.request.base_url).rstrip("/")
     all_forms = named_forms(("profile", "repository", "token", "leave"), forms)
     return visit.show(
         "profile.html",
@@ -112,5 +111,5 @@ async def _shown(
         tokens=tokens,
         made=made,
         lifetimes=LIFETIMES,
-        origin=origin,
+        origin=visit.origin,
     )

@@ -36,7 +36,7 @@ async def start_sync(visit: Visit) -> Response:
 @pages.get("/publish/{id}", *PUBLISHERS)
 async def sync_report(visit: Visit) -> Response:
     """Show what a sync found, module by module."""
-    sync = await visit.api.get(f"/api/syncs/{visit.request.path_params['id']}")
+    sync = await visit.api.get(visit.api.at("/api/syncs/{}", visit.request.path_params["id"]))
     return visit.show("sync.html", sync=sync, form=Form())
 
 

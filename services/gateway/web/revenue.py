@@ -47,7 +47,8 @@ async def referred_users_csv(visit: Visit) -> Response:
 async def explanation(visit: Visit) -> Response:
     """Show how a deployment's revenue came about."""
     deployment_id = visit.request.path_params["deployment_id"]
-    found: dict[str, Any] = await visit.api.get(f"/api/revenue/explain/{deployment_id}")
+    path = visit.api.at("/api/revenue/explain/{}", deployment_id)
+    found: dict[str, Any] = await visit.api.get(path)
     return visit.show("revenue_explained.html", it=found)
 
 

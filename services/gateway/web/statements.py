@@ -42,4 +42,4 @@ async def statement(visit: Visit) -> Response:
 
 
 def _path(visit: Visit) -> str:
-    return f"/api/revenue/statements/{visit.request.path_params['statement_id']}"
+    return visit.api.at("/api/revenue/statements/{}", visit.request.path_params["statement_id"])

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.pages import Pages
 from services.gateway.web.rendering import with_query
-from services.gateway.web.visit import Form, Visit
+from services.gateway.web.visit import BadFormError, Form, Visit
 
 pages: Final = Pages()
 
@@ -51,7 +51,7 @@ async def user(visit: Visit) -> Response:
 async def change_user(visit: Visit) -> Response:
     """Change a user's roles, referrer, and whether they are active."""
     form = await visit.form()
-    user_id = visit.request.path_params["id"]
+    path = _path(visit)
     change: dict[str, Any]
     match form.given("what"):
         case "roles":
@@ -62,22 +62,21 @@ async def change_user(visit: Visit) -> Response:
             change = {"referred_by": form.given("referred_by")}
         case "activate":
             change = {"active": True}
-        case _:
+        case "deactivate":
             change = {"active": False}
+        case _:
+            raise BadFormError("it does not say what to change")
     try:
-        await visit.api.call(
-            "PATCH", f"/api/users/{user_id}", body=change, if_match=form.given("etag")
-        )
+        await visit.api.call("PATCH", path, body=change, if_match=form.given("etag"))
     except ApiProblem as problem:
         form.problem = problem
         return await _shown(visit, form, status=problem.status)
-    return visit.go(f"/users/{user_id}", "Saved. It holds from their next request on.")
+    return visit.go(visit.path, "Saved. It holds from their next request on.")
 
 
 async def _shown(visit: Visit, form: Form, *, status: int = 200) -> Response:
-    path = f"/api/users/{visit.request.path_params['id']}"
     found, agents = await asyncio.gather(
-        visit.api.call("GET", path),
+        visit.api.call("GET", _path(visit)),
         visit.api.get("/api/users", role="agent", active=True, limit=AGENTS_MAX),
     )
     person = found.json
@@ -100,3 +99,7 @@ async def _shown(visit: Visit, form: Form, *, status: int = 200) -> Response:
         balance=balance,
         deployments=deployments["items"],
     )
+
+
+def _path(visit: Visit) -> str:
+    return visit.api.at("/api/users/{}", visit.request.path_params["id"])

@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import islice
 from math import isfinite
 from typing import Any, Final
@@ -231,7 +231,12 @@ def exact_number(text: str) -> int | float:
     if _WHOLE.fullmatch(text):
         return int(text)
     number = float(text)
-    if not isfinite(number) or Decimal(repr(number)) != Decimal(text):
+    try:
+        is_exact = isfinite(number) and Decimal(repr(number)) == Decimal(text)
+    except InvalidOperation:
+        # More digits in its exponent than even Decimal takes.
+        is_exact = False
+    if not is_exact:
         raise JsonTextError("has more digits than are kept exactly")
     return number
 

@@ -128,6 +128,12 @@ class Visit:
         return f"{self.path}?{query}" if query else self.path
 
     @property
+    def origin(self) -> str:
+        """Where the platform is for everybody: as it is set, else as the visitor came to it."""
+        gateway: Gateway = self.request.app.state.gateway
+        return gateway.settings.public_url or str(self.request.base_url).rstrip("/")
+
+    @property
     def is_part(self) -> bool:
         """Whether htmx asks, which takes a part of the page and leaves its frame where it is."""
         headers = self.request.headers

@@ -75,7 +75,7 @@ async def rotate_secret(visit: Visit) -> Response:
     """Give an endpoint a new secret, and show it this once."""
     form = await visit.form()
     try:
-        made = await visit.api.post(f"{_path(visit)}/rotate", key=form.key)
+        made = await visit.api.post(_path(visit, "/rotate"), key=form.key)
     except ApiProblem as problem:
         form.problem = problem
         return await _shown(visit, form)
@@ -118,8 +118,7 @@ async def resend_since(visit: Visit) -> Response:
 @pages.post(f"{LIST}/{{webhook_id}}/deliveries/{{delivery_id}}/resend", *PAYEES)
 async def resend_delivery(visit: Visit) -> Response:
     """Send one thing again."""
-    delivery_id = visit.request.path_params["delivery_id"]
-    path = f"/deliveries/{delivery_id}/resend"
+    path = "/deliveries/{}/resend"
     sent = "It is being sent again."
     return await _asked(visit, await visit.form(), "POST", path, notice=sent)
 
@@ -138,8 +137,11 @@ def instant(text: str) -> str:
     return f"{text}:00Z" if text.count(":") == 1 else f"{text}Z"
 
 
-def _path(visit: Visit) -> str:
-    return f"/api/webhooks/{visit.request.path_params['webhook_id']}"
+def _path(visit: Visit, rest: str = "") -> str:
+    """Return the API's path of the endpoint, or of what of it a page's own path names."""
+    found = visit.request.path_params
+    ids = [found[name] for name in ("webhook_id", "delivery_id") if name in found]
+    return visit.api.at(f"/api/webhooks/{{}}{rest}", *ids)
 
 
 async def _asked(  # noqa: PLR0913 - what a call is made of, and where it leads
@@ -155,7 +157,7 @@ async def _asked(  # noqa: PLR0913 - what a call is made of, and where it leads
     """Ask for a change of an endpoint, and go to a page that says that it is done."""
     key = form.key if method == "POST" else None
     try:
-        answer = await visit.api.call(method, f"{_path(visit)}{path}", body=body, key=key)
+        answer = await visit.api.call(method, _path(visit, path), body=body, key=key)
     except ApiProblem as problem:
         if problem.code == "NOT_FOUND":
             raise
@@ -186,7 +188,7 @@ async def _shown(visit: Visit, form: Form) -> Response:
     found, deliveries = await asyncio.gather(
         visit.api.get(_path(visit)),
         visit.api.get(
-            f"{_path(visit)}/deliveries", cursor=visit.query.get("cursor"), limit=DELIVERIES
+            _path(visit, "/deliveries"), cursor=visit.query.get("cursor"), limit=DELIVERIES
         ),
     )
     return visit.show(

@@ -1,10 +1,13 @@
 """What pages work out by themselves: what can be asked, how long it took, what expires, costs."""
 
+import ast
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import services.gateway.web
 from contracts.types import DeploymentStatus
 from services.gateway.events import CreditBundle, Settings
 from services.gateway.web.buying import LOOKS_MAX, again_in, offered
@@ -108,3 +111,18 @@ def test_the_dearest_projects_are_drawn_each_and_all_others_as_one() -> None:
     assert drawn["series"][-1]["values"] == [0 + 1 + 2, 3]
     total = sum(sum(each["values"]) for each in drawn["series"])
     assert total == sum(each["credits"] for each in costs) + 100
+
+
+def test_no_page_puts_what_was_sent_into_a_path_of_the_api_unchecked() -> None:
+    """`Api.at` does, which takes ids only; a page's own words may stand beside its `{{}}`."""
+    pages = list(Path(services.gateway.web.__file__).parent.glob("*.py"))
+    assert len(pages) > 30
+    for page in pages:
+        for node in ast.walk(ast.parse(page.read_text())):
+            if not isinstance(node, ast.JoinedStr):
+                continue
+            text = "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values
+            )
+            begins = text.partition("\0")[0]
+            assert not begins.startswith("/api/") or "{}" in begins, f"{page.name}: {text}"

@@ -29,11 +29,13 @@ from services.gateway.web.variable_form import (
 from services.gateway.web.variable_slots import ABSENT, slot_of
 from services.gateway.web.variables import (
     ROWS_MAX,
+    JsonTextError,
     Wrong,
     first_fields,
     is_too_large,
     read,
     same,
+    value_of_json,
     values_of,
     written,
 )
@@ -341,3 +343,13 @@ def test_options_are_chosen_exactly() -> None:
     assert read(slot_of(of_items), rows, []) == ["us"]
     assert field_of(slot_of(of_items), rows, "x").parts[0].shown == "choice"
     assert written(slot_of(each), "gone")["as:/variables/x"] == "json"
+
+
+@pytest.mark.parametrize("text", ["1e-99999999999999999999", "1e99999999999999999999", "1e-400"])
+def test_a_number_beyond_all_others_is_refused_and_breaks_nothing(text: str) -> None:
+    with pytest.raises(JsonTextError, match="more digits"):
+        value_of_json(f"[{text}]")
+    wrong: list[Wrong] = []
+    fields = {"as:/variables/x": "json", "/variables/x": text}
+    assert read(slot_of(variable("number")), fields, wrong) is ABSENT
+    assert [each.code for each in wrong] == ["INVALID_JSON"]
