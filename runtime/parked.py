@@ -8,6 +8,7 @@ from typing import Final
 from runtime.connection import Connection
 
 PAGE_MAX: Final = 500
+LISTED_MAX: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,15 @@ class Parked:
     body: bytes
 
 
-async def list_parked(connection: Connection, *, limit: int = 1_000) -> list[Parked]:
-    """Return what is parked, the oldest first, and what has waited for its predecessor."""
+async def list_parked(connection: Connection, *, limit: int = LISTED_MAX) -> list[Parked]:
+    """Return what is parked and then what waits, each the oldest first; at most so many.
+
+    Many may wait behind one that is parked: none of those hides another that is.
+    """
     rows = await connection.fetch(
         """select id, stream, sequence, subject, reason, detail, attempts, first_at, parked_at, body
-           from inbox_waiting order by first_at, stream, sequence limit $1""",
+           from inbox_waiting
+           order by parked_at is null, first_at, stream, sequence limit $1""",
         limit,
     )
     return [Parked(**dict(row)) for row in rows]

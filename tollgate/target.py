@@ -85,7 +85,7 @@ def replay_dsns(data_dir: Path | None) -> tuple[str, str | None]:
 def segments_url(data_dir: Path | None) -> str | None:
     """Return where the ledger's segments are, if anywhere: `TOLLGATE_SEGMENTS_URL`."""
     if data_dir is None and secret("TOLLGATE_POSTGRES_DSN") is not None:
-        return os.environ.get("TOLLGATE_SEGMENTS_URL")
+        return variable("TOLLGATE_SEGMENTS_URL")
     return environment_of(data_dir or DEFAULT_DATA_DIR).settings("ledger")["TOLLGATE_SEGMENTS_URL"]
 
 
@@ -113,8 +113,8 @@ def bus_admin(data_dir: Path | None) -> BusAdmin:
 
     password = secret("TOLLGATE_NATS_ADMIN_PASSWORD")
     if data_dir is None and password is not None:
-        url = os.environ.get("TOLLGATE_NATS_URL", "nats://127.0.0.1:4222")
-        return BusAdmin(url, os.environ.get("TOLLGATE_NATS_ADMIN_USER", ADMIN), password)
+        url = variable("TOLLGATE_NATS_URL") or "nats://127.0.0.1:4222"
+        return BusAdmin(url, variable("TOLLGATE_NATS_ADMIN_USER") or ADMIN, password)
     environment = environment_of(data_dir or DEFAULT_DATA_DIR)
     return BusAdmin(environment.nats().url, ADMIN, environment.secrets.nats_admin)
 
@@ -136,15 +136,23 @@ async def bus_connection(data_dir: Path | None) -> AsyncIterator["Client"]:
 
 def secret(name: str) -> str | None:
     """Return a variable's value, or the content of the file that `<name>_FILE` names."""
-    path = os.environ.get(f"{name}_FILE")
+    path = variable(f"{name}_FILE")
     if path is None:
-        return os.environ.get(name)
-    if name in os.environ:
+        return variable(name)
+    if variable(name) is not None:
         raise NoTargetError(f"{name} and {name}_FILE are both set")
     try:
-        return Path(path).read_text().rstrip("\n")
+        content = Path(path).read_text().rstrip("\n")
     except OSError as error:
         raise NoTargetError(f"{name}_FILE cannot be read: {error}") from error
+    if not content:
+        raise NoTargetError(f"{name}_FILE is empty")
+    return content
+
+
+def variable(name: str) -> str | None:
+    """Return a variable's value; an empty one is as good as none, as it is to the services."""
+    return os.environ.get(name) or None
 
 
 def _lives(pid: int) -> bool:

@@ -24,7 +24,7 @@ MessageId = Annotated[str, typer.Argument(help="The message's id.")]
 
 @app.command("list")
 def list_(*, data_dir: DataDir = None, service: OfService = None, as_json: AsJson = False) -> None:
-    """List messages set aside: parked ones, and those that wait behind them."""
+    """List messages set aside: parked ones, then those that wait; 1,000 of a service at most."""
     from runtime.parked import list_parked
 
     found = _in_each(data_dir, service, list_parked)

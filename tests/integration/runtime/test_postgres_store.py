@@ -182,3 +182,22 @@ async def test_a_parked_message_can_be_seen_put_back_and_given_up(
             assert await discard_parked(connection, parked[0].id)
         await bench.process_due()
         assert await bench.total() == 5
+
+
+async def test_what_is_parked_is_listed_before_all_that_waits_behind_it(
+    real_database: CounterDatabase,
+) -> None:
+    connection = await asyncpg.connect(real_database.dsn)
+    try:
+        await connection.execute(
+            """insert into inbox_waiting (id, stream, sequence, subject, body, reason, detail,
+                                          attempts, first_at, parked_at)
+               select n::text, 'asking-s', n, 'x', '', 'predecessor', '', 0, now() - interval '1 h',
+                      null
+               from generate_series(2, 5) n
+               union all select 'parked', 'asking-t', 1, 'x', '', 'failed', '', 8, now(), now()"""
+        )
+        listed = await list_parked(connection, limit=2)
+    finally:
+        await connection.close()
+    assert [each.id for each in listed] == ["parked", "2"]
