@@ -209,6 +209,5 @@ def refuse_odd_credits(number: int) -> None:
 def refuse_large_balance(total: int) -> None:
     """Refuse what no reader of JSON could hold exactly."""
     if total > WHOLE_NUMBER_MAX:
-        raise Refusal(
-            "BALANCE_TOO_LARGE", f"a wallet holds at most {WHOLE_NUMBER_MAX} credits", total=total
-        )
+        # What it would be is not told: no message could carry it.
+        raise Refusal("BALANCE_TOO_LARGE", f"a wallet holds at most {WHOLE_NUMBER_MAX} credits")

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from contracts.ledger.v1 import RequestRefused
 from runtime.refusal import Refusal
 from services.ledger.commands import (
     AdjustCredits,
@@ -100,13 +101,16 @@ def given(*steps: Step, settings: Settings = SETTINGS) -> Book:
 
 
 def when(book: Book, step: Step) -> list[str]:
-    """Return what a step brings, as lines; a refusal is the line of its code."""
+    """Return what a step brings, as lines; a refusal, as it is told, is the line of its code."""
     before = book.state
     try:
         return lines(step(book))
     except Refusal as refusal:
         assert book.state == before, "a refused command changed the wallet"
-        return [f"refused {refusal.code}"]
+        told = RequestRefused(
+            request_id="r", code=refusal.code, detail=refusal.detail, details=refusal.fields
+        )
+        return [f"refused {told.code}"]
 
 
 def lines(facts: Sequence[Fact]) -> list[str]:
