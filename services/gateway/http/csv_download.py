@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
 from typing import Any, Final
 
 from starlette.responses import StreamingResponse
@@ -61,9 +60,12 @@ async def _pieces(gateway: Gateway, copy: Copy) -> AsyncIterator[bytes]:
     async def write() -> None:
         try:
             async with gateway.connection() as connection:
-                await copy(connection, take)
-        finally:
+                await _copied(connection, copy, take)
+        except Exception:
+            # What was written before is read first. Of who has left, nobody would ever read it.
             await pieces.put(None)
+            raise
+        await pieces.put(None)
 
     async with _slots:
         writing = asyncio.create_task(write(), name="csv")
@@ -73,5 +75,13 @@ async def _pieces(gateway: Gateway, copy: Copy) -> AsyncIterator[bytes]:
             await writing
         finally:
             writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
+            await asyncio.gather(writing, return_exceptions=True)
+
+
+async def _copied(connection: Connection, copy: Copy, take: Take) -> None:
+    """Write all; a connection that is left in the middle is of no use to whoever gets it next."""
+    try:
+        await copy(connection, take)
+    except BaseException:
+        connection.terminate()
+        raise
