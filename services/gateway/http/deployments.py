@@ -31,6 +31,7 @@ from services.gateway.http.parameters import (
     IdInQuery,
     OperationId,
     Search,
+    TextInQuery,
     TheCursors,
     TheGateway,
     ThePaging,
@@ -137,7 +138,7 @@ async def deployments(
     search: Search = None,
     status: Annotated[DeploymentStatus | None, Query()] = None,
     module_id: IdInQuery = None,
-    project: Annotated[str | None, Query(max_length=200)] = None,
+    project: TextInQuery = None,
     user_id: IdInQuery = None,
 ) -> Page[DeploymentCard]:
     """List deployments, the newest first: one's own, or all of them for those who may see them."""

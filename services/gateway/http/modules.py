@@ -18,7 +18,7 @@ from services.gateway.http.parameters import (
     Asker,
     IdInPath,
     Search,
-    Tag,
+    TextInQuery,
     TheCursors,
     TheGateway,
     ThePaging,
@@ -151,7 +151,7 @@ async def modules(
     paging: ThePaging,
     source: Annotated[Source | None, Query()] = None,
     search: Search = None,
-    tag: Tag = None,
+    tag: TextInQuery = None,
     pinned: Annotated[bool | None, Query()] = None,
     sort: Annotated[Sort, Query()] = "standing",
 ) -> Page[ModuleCard]:

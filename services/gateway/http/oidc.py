@@ -31,7 +31,7 @@ from services.gateway.decider.users import Register
 from services.gateway.gateway import Gateway
 from services.gateway.handlers import RegisterUser
 from services.gateway.http.access import anyone, anyone_from_elsewhere
-from services.gateway.http.parameters import TheGateway
+from services.gateway.http.parameters import TextInQuery, TheGateway
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.route import resource
 from services.gateway.http.session import end_session_of, is_secure, set_session_cookie
@@ -78,7 +78,7 @@ async def oidc_login(
     return_to: Annotated[
         str, Query(max_length=500, description="A path of ours to come back to.")
     ] = HOME,
-    referral_code: Annotated[str | None, Query(max_length=64)] = None,
+    referral_code: TextInQuery = None,
 ) -> Response:
     """Send a browser to the provider, to sign in there."""
     provider = _provider(gateway)

@@ -79,7 +79,7 @@ Search = Annotated[
     str | None,
     Query(min_length=1, max_length=200, pattern=_TEXT, description="Text to look for."),
 ]
-Tag = Annotated[str | None, Query(max_length=200, pattern=_TEXT)]
+TextInQuery = Annotated[str | None, Query(max_length=200, pattern=_TEXT)]
 Moment = Annotated[
     str | None,
     Query(

@@ -45,6 +45,8 @@ async def test_every_answer_has_an_id_and_safe_headers(api: Api) -> None:
         ("GET", "/api/modules?cursor=forged", 422, "INVALID_CURSOR"),
         ("GET", "/api/modules/" + "x" * 65, 422, "INVALID_INPUT"),
         ("GET", "/api/modules/%00", 422, "INVALID_INPUT"),
+        ("GET", "/api/deployments?project=%00", 422, "INVALID_INPUT"),
+        ("GET", "/auth/oidc/login?referral_code=%00", 422, "INVALID_INPUT"),
         ("GET", "/api/modules?search=" + "x" * 9_000, 414, "URI_TOO_LONG"),
         ("GET", "/api/credits/history?from=yesterday", 422, "INVALID_INPUT"),
     ],
