@@ -192,10 +192,11 @@ async def test_what_is_parked_is_listed_before_all_that_waits_behind_it(
         await connection.execute(
             """insert into inbox_waiting (id, stream, sequence, subject, body, reason, detail,
                                           attempts, first_at, parked_at)
-               select n::text, 'asking-s', n, 'x', '', 'predecessor', '', 0, now() - interval '1 h',
-                      null
+               select n::text, 'asking-s', n, 'x', ''::bytea, 'predecessor', '', 0,
+                      now() - interval '1 h', null
                from generate_series(2, 5) n
-               union all select 'parked', 'asking-t', 1, 'x', '', 'failed', '', 8, now(), now()"""
+               union all
+               select 'parked', 'asking-t', 1, 'x', ''::bytea, 'failed', '', 8, now(), now()"""
         )
         listed = await list_parked(connection, limit=2)
     finally:
