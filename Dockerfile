@@ -55,7 +55,7 @@ FROM ${BASE_IMAGE} AS tollgate
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 
 # Named volumes take their owner from these folders.
 RUN for folder in archive segments work nats secrets \

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from contracts.registry import SERVICES
+from runtime.settings import RuntimeSettings
 from tests.deploy.manifests import ROOT, compose, files_of, settings_that_exist
 
 OURS = (*SERVICES, "secrets", "migrate")
@@ -52,7 +54,7 @@ def test_nobody_sees_the_secrets_of_another(name: str) -> None:
     assert f"secrets-{name}:/run/tollgate:ro" in service(name)["volumes"]
 
 
-@pytest.mark.parametrize("name", [*OURS, "nats"])
+@pytest.mark.parametrize("name", [*OURS, "postgres", "nats"])
 def test_containers_may_do_as_little_as_can_be(name: str) -> None:
     of_it = service(name)
     assert of_it["read_only"] is True
@@ -72,8 +74,35 @@ def test_services_wait_for_migrations_and_say_when_they_are_ready(name: str) -> 
 def test_only_the_gateway_is_reached_from_outside() -> None:
     published = {name for name in always() if "ports" in service(name)}
     assert published == {"gateway"}
-    assert compose()["networks"]["inside"] == {"internal": True}
-    assert service("postgres")["networks"] == service("nats")["networks"] == ["inside"]
+
+
+def test_services_meet_at_postgres_and_nats_and_nowhere_else() -> None:
+    networks = compose()["networks"]
+    for name in SERVICES:
+        assert service(name)["networks"] == [name, "outside"]
+        assert networks[name] == {"internal": True}
+    # Whoever is here reaches what is outside, and no container that is here as well.
+    assert networks["outside"]["driver_opts"] == {"com.docker.network.bridge.enable_icc": "false"}
+    for name in ("postgres", "nats"):
+        assert set(service(name)["networks"]) == {*SERVICES, "migrate"}
+
+
+@pytest.mark.parametrize("name", sorted(compose()["services"]))
+def test_no_container_takes_the_machine_for_itself(name: str) -> None:
+    assert {"mem_limit", "pids_limit"} <= set(service(name))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_stop_waits_for_longer_than_the_service_takes_to_drain(name: str) -> None:
+    waits = float(service(name)["stop_grace_period"].removesuffix("s"))
+    assert waits > RuntimeSettings.model_fields["drain_seconds"].default
+
+
+def test_what_tries_it_out_changes_services_that_there_are() -> None:
+    trial = yaml.safe_load((ROOT / "deploy" / "compose" / "trial.yml").read_text())
+    for name, changed in trial["services"].items():
+        assert name in SERVICES
+        assert set(changed["environment"]) <= settings_that_exist(name)
 
 
 def test_every_volume_that_is_mounted_is_one_that_is_kept() -> None:

@@ -38,7 +38,7 @@ def test_what_watches_may_do_little_and_is_reached_from_this_machine_only(name: 
     assert told["read_only"] is True
     assert told["cap_drop"] == ["ALL"]
     assert all(port.startswith("127.0.0.1:") for port in told.get("ports", ()))
-    assert "inside" in told["networks"]
+    assert "watching" in told["networks"]
     assert not [volume for volume in told.get("volumes", ()) if volume.startswith("secrets")]
 
 
