@@ -12,8 +12,9 @@ from runtime.ids import new_secret
 from runtime.sealing import generate_sealing_key
 
 SEALED_FOR: Final = ("catalog", "deployer", "revenue")
-SIGNED_BY: Final = ("ledger", "revenue")
 """Services that values are sealed for, each with a key pair of its own."""
+SIGNED_BY: Final = ("ledger", "revenue")
+"""Services whose facts are sealed, each with a signing key of its own."""
 
 
 @dataclass(frozen=True, repr=False)
