@@ -31,6 +31,8 @@ from contracts.revenue.v1 import (
     RevenueReversed,
     ShareAccrued,
     ShareReversed,
+    WebhookAttemptFailed,
+    WebhookDelivered,
     WebhookEndpointDisabled,
 )
 from runtime.projector import Change
@@ -43,6 +45,7 @@ from services.gateway.events import (
 )
 from services.gateway.projections.deployments import ENDS, build_status_of, status_of
 from services.gateway.projections.statements import id_in
+from services.gateway.projections.webhooks import delivery_status
 from services.gateway.stars import average
 from services.gateway.times import rfc_3339
 
@@ -165,6 +168,14 @@ def client_events(change: Change) -> Iterator[ClientEvent]:
                 "status": "DISABLED",
                 "reason": event.reason.upper(),
                 "at": rfc_3339(event.disabled_at),
+            }
+            yield ClientEvent("webhook", data, user_id=event.owner_id)
+        case WebhookDelivered() | WebhookAttemptFailed() as event:
+            data = {
+                "id": event.webhook_id,
+                "delivery_id": event.delivery_id,
+                "delivery_status": delivery_status(event),
+                "at": rfc_3339(event.attempted_at),
             }
             yield ClientEvent("webhook", data, user_id=event.owner_id)
         case _:

@@ -79,14 +79,20 @@ def _statements(change: Change) -> Iterator[Statement]:
             return
 
 
+def delivery_status(event: WebhookAttempt) -> str:
+    """Return how a delivery stands after an attempt."""
+    if not isinstance(event, WebhookAttemptFailed):
+        return "DELIVERED"
+    return "GIVEN_UP" if event.next_attempt_at is None else "RETRYING"
+
+
 def _attempt(event: WebhookAttempt) -> tuple[object, ...]:
-    status, error, next_attempt_at = "DELIVERED", None, None
+    error, next_attempt_at = None, None
     if isinstance(event, WebhookAttemptFailed):
-        status = "GIVEN_UP" if event.next_attempt_at is None else "RETRYING"
         error, next_attempt_at = event.error, event.next_attempt_at
     return (
         *(event.delivery_id, event.webhook_id, event.event_type, event.event_sequence),
-        *(status, event.attempt, event.answer_status, error, event.duration_ms),
+        *(delivery_status(event), event.attempt, event.answer_status, error, event.duration_ms),
         *(event.queued_at, event.attempted_at, next_attempt_at),
     )
 

@@ -8,18 +8,13 @@ from contracts.types import WHOLE_NUMBER_MAX
 from services.gateway.events import Settings
 from services.gateway.prices import PRICE_MINOR_MAX, offer
 from services.gateway.web.api import ApiProblem
+from services.gateway.web.looking import again_in, looks
 from services.gateway.web.pages import Pages
 from services.gateway.web.visit import Form, Visit
 
 pages: Final = Pages()
 
 ACCEPTED: Final = 202
-LOOKS_MAX: Final = 60
-"""How often a page looks by itself whether it is paid; that is for about fifteen minutes."""
-
-_OFTEN: Final = (15, 2)
-_AT_TIMES: Final = (30, 5)
-_SELDOM_SECONDS: Final = 25
 
 
 @pages.get("/credits/price")
@@ -58,7 +53,7 @@ async def checkout(visit: Visit) -> Response:
         if asked["status"] != "PENDING":
             raise
         found = None
-    look = _look(visit.query.get("look", ""))
+    look = looks(visit)
     is_open = found is None or found["status"] == "OPEN"
     return visit.show(
         "checkout.html",
@@ -66,7 +61,7 @@ async def checkout(visit: Visit) -> Response:
         here=f"/credits/checkout/{checkout_id}",
         is_new="new" in visit.query,
         look=look,
-        again_in=again_in(look) if is_open and look < LOOKS_MAX else None,
+        again_in=again_in(look) if is_open else None,
     )
 
 
@@ -93,16 +88,3 @@ def offered(settings: Settings, wanted: int) -> dict[str, Any] | None:
         "bonus": found.bonus,
         "price": {"amount_minor": found.price_minor, "currency": settings.currency},
     }
-
-
-def _look(text: str) -> int:
-    """Return how often a page has looked already; an odd number of somebody's own is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= len("999") else 0
-
-
-def again_in(look: int) -> int:
-    """Return after how many seconds to look again: soon at first, then ever more seldom."""
-    for times, seconds in (_OFTEN, _AT_TIMES):
-        if look < times:
-            return seconds
-    return _SELDOM_SECONDS

@@ -9,7 +9,9 @@ from starlette.responses import Response
 from contracts.variables import MASK
 from services.gateway.http.deployment_shapes import ACTIVE
 from services.gateway.web.api import Answer, ApiProblem
+from services.gateway.web.looking import LOOKS_MAX, looks
 from services.gateway.web.pages import Pages
+from services.gateway.web.rendering import with_query
 from services.gateway.web.visit import Form, Visit
 
 pages: Final = Pages()
@@ -92,12 +94,21 @@ async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response:
     newest = builds[-1] if builds else None
     asked = visit.query.get("build")
     shown = next((each for each in builds if each["id"] == asked), newest)
+    # Where others stand in the queue nobody is told live; that its own turn comes, everybody is.
+    look = looks(visit)
+    looks_again = found["queue"] is not None and look < LOOKS_MAX
     return visit.show(
         "deployment.html",
         status=status,
         it=found,
         form=form,
         here=_here(visit),
+        again=with_query(
+            _here(visit),
+            build=asked if shown is not newest else None,
+            look=look + 1 if looks_again else None,
+        ),
+        looks_again=looks_again,
         owner=None if mine else await _owner(visit),
         actions=actions(found) if mine or visit.has("admin") else frozenset(),
         rates=mine and any(each["status"] == "SUCCESS" for each in found["status_history"]),

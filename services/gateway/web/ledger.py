@@ -7,7 +7,9 @@ from starlette.responses import Response
 
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.billing import ROLES
+from services.gateway.web.looking import again_in, looks
 from services.gateway.web.pages import Pages
+from services.gateway.web.rendering import with_query
 from services.gateway.web.visit import Form, Visit
 from services.gateway.web.webhooks import instant
 
@@ -64,7 +66,16 @@ async def verification(visit: Visit) -> Response:
     asked = None
     if request_id is not None:
         asked = await visit.api.get(visit.api.at("/api/requests/{}", request_id))
-    return visit.show("ledger_verify.html", form=Form(), asked=asked)
+    pending = asked is not None and asked["status"] == "PENDING"
+    look = looks(visit)
+    return visit.show(
+        "ledger_verify.html",
+        form=Form(),
+        asked=asked,
+        here=with_query("/ledger/verify", request=request_id),
+        look=look,
+        again_in=again_in(look) if pending else None,
+    )
 
 
 @pages.post("/ledger/verify", *ROLES)

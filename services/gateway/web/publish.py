@@ -5,6 +5,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from services.gateway.web.api import ApiProblem
+from services.gateway.web.looking import again_in, looks
 from services.gateway.web.pages import Pages
 from services.gateway.web.rendering import with_query
 from services.gateway.web.visit import Form, Visit
@@ -37,7 +38,8 @@ async def start_sync(visit: Visit) -> Response:
 async def sync_report(visit: Visit) -> Response:
     """Show what a sync found, module by module."""
     sync = await visit.api.get(visit.api.at("/api/syncs/{}", visit.request.path_params["id"]))
-    return visit.show("sync.html", sync=sync, form=Form())
+    look = looks(visit)
+    return visit.show("sync.html", sync=sync, form=Form(), look=look, again_in=again_in(look))
 
 
 async def _shown(visit: Visit, form: Form, *, status: int = 200) -> Response:

@@ -3,6 +3,7 @@
 from typing import Any, Final
 from urllib.parse import quote
 
+from services.gateway.web.looking import LOOKS_MAX
 from services.gateway.web.routes import page_routes
 from tests.integration.gateway.api import Api, Person, running_api
 from tests.integration.gateway.neighbours import ROLES
@@ -102,6 +103,17 @@ async def test_what_others_are_to_call_has_the_platforms_own_address(
         person = await api.person("admin", "agent")
         assert f"{public}/api/hooks/github" in await shown(person, "/settings", status=200)
         assert f"{public}/signup?ref=" in await shown(person, "/profile", status=200)
+
+
+async def test_a_page_that_waits_for_a_verification_stops_looking_by_itself(api: Api) -> None:
+    finance = await api.person("finance")
+    answer = await finance.asks("POST", "/ledger/verify", data={"key": "once"})
+    path = answer.headers["location"]
+    first = await shown(finance, path, status=200)
+    assert f'hx-get="{path}&amp;look=1" hx-trigger="load delay:2s"' in first
+    last = await shown(finance, f"{path}&look={LOOKS_MAX}", status=200)
+    assert "hx-trigger" not in last[last.index('id="verification"') :]
+    assert f'has stopped looking by itself. <a href="{path}">Look again</a>' in last
 
 
 async def test_a_month_is_found_however_long_ago_it_was(api: Api) -> None:

@@ -1,6 +1,7 @@
 """Payees register endpoints over the API, and see only their own and how deliveries fared."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -190,6 +191,13 @@ async def test_deliveries_are_listed_with_how_they_fared_and_sent_again(api: Api
     [delivery] = (await pia.gets(f"{path}/deliveries"))["items"]
     assert (delivery["status"], delivery["attempts"], delivery["error"]) == ("DELIVERED", 2, None)
     assert (await pia.gets(path))["failing_since"] is None
+    told = await api.running.pool.fetch(
+        "select user_id, everyone, roles, data from client_events where kind = 'webhook'"
+    )
+    assert {(row["user_id"], row["everyone"], *row["roles"]) for row in told} == {(pia.id, False)}
+    fared = [json.loads(row["data"]) for row in told]
+    assert {each["id"] for each in fared} == {webhook_id}
+    assert [each["delivery_status"] for each in fared] == ["RETRYING", "DELIVERED"]
 
     again = f"{path}/deliveries/delivery-1/resend"
     call = asyncio.create_task(pia.posts(again, None, status=200))

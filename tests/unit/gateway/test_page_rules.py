@@ -1,6 +1,7 @@
 """What pages work out by themselves: what can be asked, how long it took, what expires, costs."""
 
 import ast
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 import services.gateway.web
 from contracts.types import DeploymentStatus
 from services.gateway.events import CreditBundle, Settings
-from services.gateway.web.buying import LOOKS_MAX, again_in, offered
+from services.gateway.web.buying import offered
 from services.gateway.web.deployment import actions, shown_value, took
+from services.gateway.web.looking import LOOKS_MAX, again_in
 from services.gateway.web.projects import DRAWN_MAX, NO_PROJECT, OTHERS, figures
 from services.gateway.web.wallet import SOON, expiring
 
@@ -89,10 +91,21 @@ def test_what_is_sold_has_a_price_and_all_else_none(
         assert found == {"credits": wanted, "bonus": bonus, "price": price}
 
 
-def test_a_page_looks_ever_more_seldom_whether_it_is_paid() -> None:
-    waits = [again_in(look) for look in range(LOOKS_MAX)]
+def test_a_page_looks_ever_more_seldom_by_itself_and_then_no_more() -> None:
+    waits = [again_in(look) or 0 for look in range(LOOKS_MAX)]
     assert waits == sorted(waits)
+    assert waits[0] > 0
     assert sum(waits) < timedelta(minutes=20).total_seconds()
+    assert [again_in(look) for look in (LOOKS_MAX, LOOKS_MAX + 1)] == [None, None]
+
+
+def test_no_page_asks_again_and_again_without_an_end() -> None:
+    """What is told live is waited for; elsewhere `again_in` says when to look, and how often."""
+    folder = Path(services.gateway.web.__file__).parent
+    files = [*folder.glob("templates/*.html"), *folder.glob("static/*.js")]
+    assert len(files) > 40
+    asking = [each.name for each in files if re.search(r"every \d|setInterval", each.read_text())]
+    assert asking == []
 
 
 def cost(project: str | None, **months: int) -> Any:
