@@ -42,11 +42,16 @@ async def conclude(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
         case "REFUSED":
             raise refused(answer)
         case "PENDING":
-            body = {"id": answer.request_id, "status": "PENDING", "result": None, "problem": None}
-            headers = {"Location": f"/api/requests/{answer.request_id}"}
-            return Response(
-                json_bytes(body), status_code=202, headers=headers, media_type="application/json"
-            )
+            return look_again(answer.request_id, "PENDING", None)
+
+
+def look_again(request_id: str, status: Literal["PENDING", "DONE"], result: Any) -> Response:
+    """Answer 202: what came of a request is there, or will be, at `Location`."""
+    body = {"id": request_id, "status": status, "result": result, "problem": None}
+    headers = {"Location": f"/api/requests/{request_id}"}
+    return Response(
+        json_bytes(body), status_code=202, headers=headers, media_type="application/json"
+    )
 
 
 async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:

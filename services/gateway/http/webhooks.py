@@ -24,7 +24,7 @@ from services.gateway.events import user_stream
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import only
 from services.gateway.http.cursors import TIME_AND_ID
-from services.gateway.http.outcomes import PENDING, conclude
+from services.gateway.http.outcomes import PENDING, conclude, look_again
 from services.gateway.http.parameters import (
     Asker,
     IdInPath,
@@ -110,7 +110,8 @@ async def register_webhook(
 ) -> WebhookWithSecret | Response:
     """Register an endpoint, up to 10. The answer shows its signing secret, which none other does.
 
-    An answer that is pending does not show it: rotate the secret then.
+    An answer that is pending (202) does not show it, nor one to a call that is made again after the
+    first had no answer: rotate the secret then.
     """
     _check_url(gateway, body.url)
     secret, sealed = _new_secret(gateway)
@@ -244,10 +245,18 @@ async def shown_webhook(gateway: Gateway, asker: Principal, webhook_id: str) -> 
 async def _with_secret(
     gateway: Gateway, asker: Principal, request_id: str, asked: WebhookRequest, secret: str
 ) -> WebhookWithSecret | Response:
+    """Put a request, and show the secret that it brings.
+
+    Where a call before this one put it, and died before it answered, the endpoint has the secret
+    of that one, which nobody knows any more: then none is shown.
+    """
+    put_before = await gateway.answers.read(request_id)
     outcome: Webhook | Response = await put(gateway, asker, request_id, asked)
-    if isinstance(outcome, Webhook):
-        return WebhookWithSecret(**outcome.model_dump(), secret=secret)
-    return outcome
+    if not isinstance(outcome, Webhook):
+        return outcome
+    if put_before is not None:
+        return look_again(request_id, "DONE", outcome.model_dump(mode="json"))
+    return WebhookWithSecret(**outcome.model_dump(), secret=secret)
 
 
 async def put(gateway: Gateway, asker: Principal, request_id: str, asked: WebhookRequest) -> Any:

@@ -83,6 +83,22 @@ async def test_the_secret_is_shown_once_and_travels_sealed_for_revenue(api: Api)
     assert kept == 0
 
 
+async def test_no_secret_is_shown_that_the_endpoint_does_not_have(api: Api) -> None:
+    pia = await api.person("partner")
+    pia.client.headers["Idempotency-Key"] = "register-once"
+    first = await registers(api, pia)
+    # As a gateway leaves it that dies after the request was put, before it has answered.
+    await api.running.pool.execute("update idempotency_keys set answer = null, busy_until = now()")
+
+    again = await pia.asks("POST", "/api/webhooks", BODY)
+
+    assert again.status_code == 202
+    assert "secret" not in again.json()["result"]
+    assert again.json()["result"]["id"] == first["id"]
+    shown = await pia.gets(again.headers["location"])
+    assert (shown["status"], shown["result"]) == ("DONE", again.json()["result"])
+
+
 async def test_another_payees_endpoint_is_not_there(api: Api) -> None:
     pia, arno = await api.person("partner"), await api.person("agent")
     webhook_id = (await registers(api, pia))["id"]
