@@ -86,7 +86,7 @@ WRONG: Final = (
     ("ScaledObject", "spec.maxReplicas", 4, "maxReplicas does not exist"),
     ("ScaledObject", "spec.triggers.0.metadata.lagThreshold", 2000, "not assignable"),
     ("ScaledObject", "spec.scaleTargetRef", None, "scaleTargetRef is missing"),
-    ("ServiceMonitor", "spec.endpoints.0.intervall", "15s", "intervall does not exist"),
+    ("ServiceMonitor", "spec.endpoints.0.intervals", "15s", "intervals does not exist"),
     ("ServiceMonitor", "spec.endpoints.0.interval", "15 seconds", "must match pattern"),
     ("PrometheusRule", "spec.groups.0.rules.0.fors", "5m", "fors does not exist"),
     ("Cluster", "spec.walStorag", {"size": "1Gi"}, "walStorag does not exist"),
