@@ -55,9 +55,12 @@ def _complete(found: dict[str, Any], services: tuple[str, ...]) -> dict[str, Any
             private[service], public[service] = generate_sealing_key()
     return {
         "postgres_admin": found.get("postgres_admin") or new_secret(),
-        "nats_admin": found.get("nats_admin") or new_secret(),
+        "nats_admin": found.get("nats_admin") or _new_bus_password(),
         "databases": _one_each(found.get("databases", {}), services),
-        "bus": _one_each(found.get("bus", {}), services),
+        "bus": {
+            service: found.get("bus", {}).get(service) or _new_bus_password()
+            for service in services
+        },
         "master_keys": _one_each(found.get("master_keys", {}), services),
         "sealing_private": private,
         "sealing_public": public,
@@ -70,6 +73,14 @@ def _complete(found: dict[str, Any], services: tuple[str, ...]) -> dict[str, Any
 def _one_each(found: dict[str, str], services: tuple[str, ...]) -> dict[str, str]:
     """A secret of 32 random bytes in base64url is a password as well as a 256-bit key."""
     return {service: found.get(service) or new_secret() for service in services}
+
+
+def _new_bus_password() -> str:
+    """Begins with a letter: NATS reads what comes from its environment as it reads its file.
+
+    There `-x` is half a number, and `2026-11-21x` half a date.
+    """
+    return f"n{new_secret()}"
 
 
 def _signing_keys(found: dict[str, Any]) -> dict[str, str]:
