@@ -70,6 +70,16 @@ def containers(pod: Manifest) -> list[Manifest]:
     return [*pod.get("initContainers", ()), *pod["containers"]]
 
 
+def selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Tell whether a label selector takes something with these labels."""
+    for expression in selector.get("matchExpressions", ()):
+        assert expression["operator"] == "In", expression
+        if labels.get(expression["key"]) not in expression["values"]:
+            return False
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()
+
+
 def settings_that_exist(service: str) -> set[str]:
     """Return every variable that a service reads, with the forms that name a file."""
     return {name for told in variables(service) for name in (told, f"{told}_FILE")}
