@@ -63,3 +63,23 @@ async def test_what_does_not_fit_is_counted_in_credits(
         await administrator.close()
     after = await measured(ledger)
     assert (after["lots"], after["holds"], after["replay"]) == found
+
+
+async def test_a_wallet_whose_facts_cannot_be_folded_is_counted_and_hides_no_other(
+    ledger: Ledger, database: Database
+) -> None:
+    await something_of_everything(ledger)
+    await ledger.register("user-2")
+    await ledger.award("user-2", 10)
+    administrator = await asyncpg.connect(database.admin_dsn)
+    try:
+        await administrator.execute("alter table facts disable trigger user")
+        await administrator.execute(
+            "update facts set body = replace(body::text, 'hold_settled', 'hold_kept')"
+        )
+    finally:
+        await administrator.close()
+    before = await measured(ledger)
+    after = await measured(ledger)
+    assert after["replay"] == 1
+    assert after["wallets"] == before["wallets"] + 2
