@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 import asyncpg
 
+from runtime.store import Recorded
+from services.gateway.projections.requests import Told, put_by
 from services.gateway.wakes import Wakes, request_topic, until_woken
 
 WAIT_SECONDS_MAX: Final = 5.0
@@ -43,17 +45,21 @@ class Answers:
         self._stopping = stopping
 
     async def wait(
-        self, request_id: str, seconds: float = WAIT_SECONDS_MAX, *, put_now: bool = False
+        self, request_id: str, seconds: float = WAIT_SECONDS_MAX, *, put: Answer | None = None
     ) -> Answer | None:
         """Return the request once it is answered, or as it stands after this long.
 
         Nothing where there is no such request. While the process stops nobody is kept waiting. One
-        that was put just now need not be looked at before anything has happened.
+        that was `put` just now need not be looked at before anything has happened, nor where the
+        wake says how it was answered.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         with self._wakes.waiting(request_topic(request_id)) as woken:
-            if put_now and not self._stopping.is_set():
+            if put is not None and not self._stopping.is_set():
                 await until_woken(woken, min(seconds, POLL_SECONDS))
+                answer = _answered(put, woken.word)
+                if answer is not None:
+                    return answer
             while True:
                 answer = await self.read(request_id)
                 left = deadline - asyncio.get_running_loop().time()
@@ -67,6 +73,26 @@ class Answers:
         """Return the request as it stands, or nothing."""
         row = await _row(self._pool, request_id)
         return None if row is None else _answer(row)
+
+
+def pending(request_id: str, record: Recorded[Any]) -> Answer | None:
+    """Return a request that was put by this fact, as nobody has answered it yet."""
+    put = put_by(record)
+    if put is None:
+        return None
+    kind, resource_id = put
+    return Answer(request_id, kind, record.actor, resource_id, "PENDING", None, record.at)
+
+
+def _answered(put: Answer, told: Told | None) -> Answer | None:
+    """Return a request as it is answered by what came, if that answers it."""
+    if told is None:
+        return None
+    if told.problem is not None:
+        return replace(put, status="REFUSED", problem=told.problem)
+    if put.kind not in told.kinds:
+        return None
+    return replace(put, status="DONE", resource_id=told.resource_id)
 
 
 async def _row(pool: asyncpg.Pool, request_id: str) -> asyncpg.Record | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.gateway.answers import Answer
+from services.gateway.answers import Answer, pending
 from services.gateway.credentials import Principal
 from services.gateway.events import RequestFact
 from services.gateway.gateway import Gateway
@@ -35,7 +35,8 @@ async def ask(
         )
     )
     if waits:
-        answer = await gateway.answers.wait(request_id, put_now=bool(outcome.records))
+        put = pending(request_id, outcome.records[0]) if outcome.records else None
+        answer = await gateway.answers.wait(request_id, put=put)
     else:
         answer = await gateway.answers.read(request_id)
     if answer is None:

@@ -15,6 +15,7 @@ from services.gateway.answers import Answers
 from services.gateway.feed import Feed
 from services.gateway.openid_provider import Client, OpenIdProvider
 from services.gateway.passwords import Passwords
+from services.gateway.queries.modules import SensitiveNames
 from services.gateway.queue_board import QueueBoard
 from services.gateway.settings import GatewaySettings
 from services.gateway.sign_in import Throttle
@@ -39,6 +40,7 @@ class Gateway:
     feed: Feed
     openid: OpenIdProvider | None
     queue: QueueBoard = field(default_factory=QueueBoard)
+    sensitive: SensitiveNames = field(default_factory=SensitiveNames)
 
     @property
     def now(self) -> datetime:
@@ -58,14 +60,19 @@ class Gateway:
     async def sequences(self, *streams: str) -> dict[str, int]:
         """Return how far streams were applied here: our own, or others' that we follow."""
         async with self.connection() as connection:
-            rows = await connection.fetch(
-                """select stream as name, sequence from inbox_cursors
-                   where stream = any ($1::text[])
-                   union all
-                   select name, sequence from streams where name = any ($1::text[])""",
-                list(streams),
-            )
-        return {row["name"]: row["sequence"] for row in rows if row["sequence"] > 0}
+            return await sequences(connection, *streams)
+
+
+async def sequences(connection: Connection, *streams: str) -> dict[str, int]:
+    """Return how far streams were applied here: our own, or others' that we follow."""
+    rows = await connection.fetch(
+        """select stream as name, sequence from inbox_cursors
+           where stream = any ($1::text[])
+           union all
+           select name, sequence from streams where name = any ($1::text[])""",
+        list(streams),
+    )
+    return {row["name"]: row["sequence"] for row in rows if row["sequence"] > 0}
 
 
 def put_together(running: Running, wakes: Wakes) -> Gateway:

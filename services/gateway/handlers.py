@@ -30,7 +30,7 @@ from services.gateway.events import (
     user_stream,
 )
 from services.gateway.log_rows import erase_logs
-from services.gateway.projections.requests import may_answer
+from services.gateway.projections.requests import may_answer, told_by
 from services.gateway.secret_rows import destroy_data_key, keep_data_key, keep_secret
 from services.gateway.wakes import FEED, Wakes, request_topic
 
@@ -201,8 +201,8 @@ class GatewayHandlers:
 
             work.alongside(erase)
         if may_answer(message):
-            topic = request_topic(message.correlationid)
-            work.effect(lambda: self._wakes.wake(topic))
+            topic, word = request_topic(message.correlationid), told_by(message)
+            work.effect(lambda: self._wakes.wake(topic, word))
 
 
 def _user_streams(user_id: str, referrer: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 FEED: Final = "feed"
 
@@ -23,21 +23,29 @@ def log_topic(build_id: str) -> str:
     return f"log {build_id}"
 
 
+class Woken(asyncio.Event):
+    """Set by a wake; `word` is the first that came with one, if any did."""
+
+    word: Any = None
+
+
 class Wakes:
     """Topics, and the events of those who wait for them."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Woken]] = defaultdict(set)
 
-    def wake(self, topic: str) -> None:
-        """Wake all who wait for the topic."""
+    def wake(self, topic: str, word: Any = None) -> None:
+        """Wake all who wait for the topic, with a word on what was committed."""
         for event in self._waiting.get(topic, ()):
+            if event.word is None:
+                event.word = word
             event.set()
 
     @contextmanager
-    def waiting(self, topic: str) -> Iterator[asyncio.Event]:
+    def waiting(self, topic: str) -> Iterator[Woken]:
         """Give an event that is set by each wake, for as long as the block lasts."""
-        event = asyncio.Event()
+        event = Woken()
         self._waiting[topic].add(event)
         try:
             yield event

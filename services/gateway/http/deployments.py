@@ -14,7 +14,7 @@ from runtime.sealing import DataKey
 from services.gateway.asking import ask
 from services.gateway.credentials import Principal
 from services.gateway.events import DeploymentAsked, user_stream
-from services.gateway.gateway import Gateway
+from services.gateway.gateway import Gateway, sequences
 from services.gateway.http.access import signed_in
 from services.gateway.http.credits import Balance, shown_balance
 from services.gateway.http.cursors import TIME_AND_ID
@@ -43,7 +43,7 @@ from services.gateway.http.shapes import Input, Output, Page, by_time, page
 from services.gateway.queries import deployments as queries
 from services.gateway.queries.builds import build_seconds
 from services.gateway.queries.credits import balance_of
-from services.gateway.queries.modules import module_version, sensitive_variables, visible_module
+from services.gateway.queries.modules import module_version, visible_module
 from services.gateway.queries.settings import current_settings
 
 router = resource("Deployments")
@@ -103,6 +103,9 @@ async def deploy(
             raise ProblemError(
                 "UNKNOWN_MODULE_VERSION", f"{module['title']} has no version {body.version}"
             )
+        seen = await sequences(
+            connection, f"module-{body.module_id}", "settings", user_stream(asker.user_id)
+        )
     key = DataKey.generate()
     asked = DeploymentAsked(
         expires_at=gateway.now + WORTH_DOING_FOR,
@@ -113,9 +116,6 @@ async def deploy(
         project=body.project,
         variables=key.encrypt_json(body.variables),
         sealed_data_key=key.seal_for(gateway.settings.deployer_sealing_public_key or ""),
-    )
-    seen = await gateway.sequences(
-        f"module-{body.module_id}", "settings", user_stream(asker.user_id)
     )
     answer = await ask(
         gateway, asker, request_id, asked, seen=seen, data_key=gateway.vault.wrap(key)
@@ -200,7 +200,10 @@ async def visible_deployment(
     connection: Any, asker: Principal, deployment_id: str
 ) -> dict[str, Any]:
     """Return the row of a deployment that the asker may see; else a 404."""
-    row = await queries.deployment_by_id(connection, deployment_id)
+    return _visible(await queries.deployment_by_id(connection, deployment_id), asker)
+
+
+def _visible(row: dict[str, Any] | None, asker: Principal) -> dict[str, Any]:
     if row is None or not (row["user_id"] == asker.user_id or asker.has(*SEE_ALL)):
         raise ProblemError("NOT_FOUND")
     return row
@@ -208,35 +211,31 @@ async def visible_deployment(
 
 async def shown_deployment(gateway: Gateway, asker: Principal, deployment_id: str) -> DeploymentOut:
     """Return a deployment that the asker may see, all of it as of one instant; else a 404."""
-    async with (
-        gateway.connection() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        row = await visible_deployment(connection, asker, deployment_id)
-        return await _whole(gateway, connection, row)
+    async with gateway.connection() as connection:
+        row = _visible(await queries.whole_deployment(connection, deployment_id), asker)
+        return await _shown(gateway, connection, row)
 
 
 async def created_deployment(gateway: Gateway, deployment_id: str) -> DeploymentOut:
     """Return a deployment as it was when it came to be, though it may have gone on since."""
     async with gateway.connection() as connection:
-        row = await queries.deployment_by_id(connection, deployment_id)
+        row = await queries.whole_deployment(connection, deployment_id)
         if row is None:
             raise ProblemError("NOT_FOUND")
-        shown = await _whole(gateway, connection, row)
+        shown = await _shown(gateway, connection, row)
     return shown.model_copy(update={"status": "QUEUED"})
 
 
-async def _whole(gateway: Gateway, connection: Any, row: dict[str, Any]) -> DeploymentOut:
-    deployment_id = row["id"]
-    builds = await queries.builds_of(connection, deployment_id)
+async def _shown(gateway: Gateway, connection: Any, row: dict[str, Any]) -> DeploymentOut:
+    builds = row["builds"]
     waits = bool(builds) and builds[-1]["status"] == "QUEUED"
     return deployment_out(
         gateway,
         row,
-        sensitive=await sensitive_variables(connection, row["module_id"], row["version"]),
-        statuses=await queries.statuses_of(connection, deployment_id),
+        sensitive=await gateway.sensitive.of(connection, row["module_id"], row["version"]),
+        statuses=row["statuses"],
         builds=builds,
-        hold=await queries.last_hold_of(connection, deployment_id),
+        hold=row["hold"],
         queue=await _queue_place(gateway, connection, row, builds[-1]) if waits else None,
     )
 

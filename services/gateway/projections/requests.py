@@ -6,6 +6,7 @@ and by being of a kind that answers this kind of request.
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.catalog.v1 import ModuleFeatured, ModuleRated, ModuleUnfeatured, SyncFinished
@@ -94,11 +95,10 @@ ENDS: Final = (
 
 def _statements(change: Change) -> Iterator[Statement]:
     if isinstance(change, Recorded):
-        kind = _asked(change.fact)
-        if kind is not None:
-            request_id = id_in(change.stream)
-            resource_id = _resource(change.fact, request_id)
-            head = (request_id, kind, change.actor, resource_id)
+        put = put_by(change)
+        if put is not None:
+            kind, resource_id = put
+            head = (id_in(change.stream), kind, change.actor, resource_id)
             yield _ASKED, (*head, change.at, change.fact.expires_at)
         return
     event = change.data
@@ -115,6 +115,30 @@ def _statements(change: Change) -> Iterator[Statement]:
 def may_answer(message: Envelope[Any]) -> bool:
     """Return whether a request may have waited for this message; for most, none has."""
     return next(_statements(message), None) is not None
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a message answers a request: well, if it is of these kinds, or by a problem."""
+
+    kinds: tuple[str, ...]
+    resource_id: str
+    problem: dict[str, Any] | None
+
+
+def told_by(message: Envelope[Any]) -> Told | None:
+    """Return how a message answers the request that it names as its cause, if it does."""
+    answer = _answer(message)
+    if answer is not None:
+        return Told(*answer, None)
+    problem = problem_of(message.data)
+    return None if problem is None else Told((), "", problem)
+
+
+def put_by(record: Recorded[Any]) -> tuple[str, str] | None:
+    """Return the kind of a request that was put, and the id of what it is about."""
+    kind = _asked(record.fact)
+    return None if kind is None else (kind, _resource(record.fact, id_in(record.stream)))
 
 
 def _asked(fact: Any) -> str | None:

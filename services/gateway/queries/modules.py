@@ -27,6 +27,7 @@ _FROM: Final = """
     left join pins n on n.user_id = $1 and n.module_id = m.module_id"""
 _VISIBLE: Final = "(m.source = 'admin' or m.public_access or m.partner_id = $1)"
 
+VERSIONS_KEPT_MAX: Final = 2_000
 WORDS_MAX: Final = 8
 """A search is for all of its words; more than these are not looked at."""
 
@@ -222,16 +223,28 @@ async def versions_of(connection: Connection, module_id: str) -> list[dict[str, 
     return [{**dict(row), "changes": json.loads(row["changes"])} for row in rows]
 
 
-async def sensitive_variables(
-    connection: Connection, module_id: str, version: int
-) -> frozenset[str] | None:
-    """Return the names of a version's sensitive variables; nothing where it is not known."""
-    text = await connection.fetchval(
-        "select definition from module_versions where module_id = $1 and version = $2",
-        module_id,
-        version,
-    )
-    if text is None:
-        return None
-    variables = json.loads(text)["variables"]
-    return frozenset(each["name"] for each in variables if each["sensitive"])
+class SensitiveNames:
+    """The names of versions' sensitive variables. A version never changes, so they are kept."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int], frozenset[str]] = {}
+
+    async def of(
+        self, connection: Connection, module_id: str, version: int
+    ) -> frozenset[str] | None:
+        """Return the names of a version's sensitive variables; nothing where it is not known."""
+        found = self._kept.get((module_id, version))
+        if found is None:
+            text = await connection.fetchval(
+                "select definition from module_versions where module_id = $1 and version = $2",
+                module_id,
+                version,
+            )
+            if text is None:
+                return None
+            variables = json.loads(text)["variables"]
+            found = frozenset(each["name"] for each in variables if each["sensitive"])
+            if len(self._kept) >= VERSIONS_KEPT_MAX:
+                self._kept.clear()
+            self._kept[module_id, version] = found
+        return found
