@@ -48,13 +48,14 @@ class Bus:
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             inbox_prefix=inbox_prefix(service),
-            disconnected_cb=_sleep_a_random_time,
+            disconnected_cb=self._disconnected,
             error_cb=_log_error,
             graceful_timeout=20.0,
             pending_size=16 * 1024**2,
             logger=None,
         )
         self._client: Client | None = None
+        self._closing = False
 
     async def connect(self) -> None:
         """Connect; waits for as long as the server is away."""
@@ -62,6 +63,7 @@ class Bus:
 
     async def close(self) -> None:
         """Send what is buffered and disconnect."""
+        self._closing = True
         await self.broker.stop()
 
     @property
@@ -157,15 +159,16 @@ class Bus:
                 CONSUMER_PENDING.labels(stream=stream).set(waits)
         return missing
 
+    async def _disconnected(self) -> None:
+        """Keep the services from all coming back in the same moment; who closes need not wait."""
+        if self._closing:
+            return
+        structlog.get_logger().warning("bus.disconnected")
+        await asyncio.sleep(random.uniform(0, 0.5))  # noqa: S311 - no secret
+
 
 def _headers(row: OutboxRow) -> dict[str, str]:
     return {"Nats-Msg-Id": row.id, "content-type": CONTENT_TYPE}
-
-
-async def _sleep_a_random_time() -> None:
-    """Keep the services from all coming back in the same moment."""
-    structlog.get_logger().warning("bus.disconnected")
-    await asyncio.sleep(random.uniform(0, 0.5))  # noqa: S311 - no secret
 
 
 async def _log_error(error: Exception) -> None:

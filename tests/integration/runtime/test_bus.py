@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import NoStreamResponseError
+from structlog.testing import capture_logs
 
 from contracts.subjects import stream_of_subject
 from devkit.nats import ADMIN as NATS_ADMIN
@@ -195,6 +196,14 @@ async def test_the_connection_outlives_a_server_that_is_away_for_a_while(
             revived.wait()
     finally:
         await bus.close()
+
+
+async def test_a_bus_that_is_closed_was_not_lost(servers: Servers) -> None:
+    bus = Bus(service="counter", url=servers.nats.url, user=NATS_ADMIN, password=PASSWORD)
+    await bus.connect()
+    with capture_logs() as said:
+        await bus.close()
+    assert said == []
 
 
 async def test_consuming_goes_on_after_the_server_was_killed(servers: Servers) -> None:
