@@ -7,6 +7,7 @@ import pytest
 
 from contracts.registry import SERVICES
 from runtime.segments.sealer import SEGMENT_BODY_BYTES_MAX
+from runtime.settings import RuntimeSettings
 from services.deployer.settings import DeployerSettings
 from tests.deploy.manifests import OVERLAYS, ROOT, Manifest, of_kind, pods, selects
 
@@ -186,6 +187,35 @@ def test_a_backup_is_of_the_cluster_that_there_is() -> None:
     assert plugin["isWALArchiver"] is True
     # Six fields: the first one is seconds.
     assert len(backup["spec"]["schedule"].split()) == 6
+
+
+PROCESS_CONNECTIONS: Final = RuntimeSettings.model_fields["postgres_pool_max"].default + 3
+"""docs/scaling.md: what a process has open at most."""
+OWN_CONNECTIONS: Final = 20
+"""The superuser's, the operator's, the exporter's, replication's, and the migration's."""
+
+
+def replicas_max(overlay: str, service: str) -> int:
+    """Return how many pods of a service there may be, in the middle of a release too."""
+    deployment = of_kind(overlay, "Deployment")[service]["spec"]
+    limits = [deployment["replicas"]] if "replicas" in deployment else []
+    for kind, most in (
+        ("HorizontalPodAutoscaler", "maxReplicas"),
+        ("ScaledObject", "maxReplicaCount"),
+    ):
+        for each in of_kind(overlay, kind).values():
+            if each["spec"]["scaleTargetRef"]["name"] == service:
+                limits.append(each["spec"][most])
+    [limit] = limits
+    return int(limit) + int(deployment["strategy"]["rollingUpdate"]["maxSurge"])
+
+
+@overlays
+def test_the_database_has_a_connection_for_everybody(overlay: str) -> None:
+    processes = sum(replicas_max(overlay, service) for service in SERVICES)
+    [cluster] = of_kind(overlay, "Cluster").values()
+    allowed = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
+    assert processes * PROCESS_CONNECTIONS + OWN_CONNECTIONS <= allowed
 
 
 @overlays
