@@ -143,7 +143,7 @@ def _retry_after(text: str | None, now: datetime) -> float | None:
         return min(float(text[:10]), RETRY_AFTER_SECONDS_MAX)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max((at - now).total_seconds(), 0.0), RETRY_AFTER_SECONDS_MAX)

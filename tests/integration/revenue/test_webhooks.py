@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -126,13 +126,27 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_misses_nothing_once_enab
     assert sorted(each.event["sequence"] for each in here.sent[sent:]) == [1, 2, 3]
 
 
-async def test_retry_after_is_honoured(hooks: Hooks, here: Receiver) -> None:
-    here.respond = answering(503, headers={"retry-after": "3600"})
+@pytest.mark.parametrize(
+    ("asked", "wait_seconds"),
+    [
+        ("3600", 3600),
+        ("Mon, 01 Jun 2026 14:00:00 GMT", 7200),
+        ("Mon, 01 Jun 2020 14:00:00 GMT", 5),
+        ("soon", 5),
+        ("Mon, 01 Jun 99999999999999999999 00:00:00 GMT", 5),
+    ],
+)
+async def test_retry_after_is_honoured_where_it_can_be_read(
+    hooks: Hooks, here: Receiver, asked: str, wait_seconds: int
+) -> None:
+    here.respond = answering(503, headers={"retry-after": asked})
     await hooks.registers(here.url)
     await hooks.earns()
     async with hooks.sending():
         [failed] = await hooks.until("webhook_attempt_failed")
-    assert failed["next_attempt_at"] == "2026-06-01T13:00:00Z"
+    wait = datetime.fromisoformat(failed["next_attempt_at"]) - datetime(2026, 6, 1, 12, tzinfo=UTC)
+    # What is not asked for is up to a tenth more, by chance.
+    assert timedelta() <= wait - timedelta(seconds=wait_seconds) <= timedelta(seconds=0.5)
 
 
 async def test_five_days_of_failures_disable_an_endpoint(hooks: Hooks, here: Receiver) -> None:
