@@ -1,6 +1,8 @@
 # Everything a developer does, by name: `make help`. ARGS is handed on, as in
 # `make up ARGS="--port 9000"` or `make test ARGS="tests/unit -k wallet"`.
 PYTHON ?= python3
+# How many processes `make test` runs, each with servers of its own; 0 is for a debugger.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -41,7 +43,7 @@ demo: $(STAMP) $(SCRIPTS) ## tell the main job as a story on the terminal, on a 
 	@exec $(BIN)/python -m devkit.story $(ARGS)
 
 test: $(STAMP) $(SCRIPTS) ## run all tests, on real servers that they start themselves
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(STAMP) ## run all linters, type checks and fences
 	$(BIN)/ruff check .

@@ -4,10 +4,9 @@ from typing import Final
 
 import pytest
 
-from runtime.ids import new_id
 from tests.integration.gateway.api import Api
 
-NOBODYS: Final = new_id()
+NOBODYS: Final = "01a00000-0000-7000-8000-000000000000"
 
 
 async def series(api: Api, metric: str) -> dict[str, float]:

@@ -59,6 +59,7 @@ def test_a_key_cannot_take_the_name_of_another() -> None:
         json.dumps(ECKey.generate_key("P-256").as_dict(private=True)),
         json.dumps(OKPKey.import_key(KEY and json.loads(KEY)).as_dict(private=False)),
     ],
+    ids=["nothing", "list", "empty", "no key", "X25519", "Ed448", "secret", "EC", "public"],
 )
 def test_what_is_no_private_ed25519_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(SigningKeyError) as refused:
