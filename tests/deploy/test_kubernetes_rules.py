@@ -199,13 +199,13 @@ def replicas_max(overlay: str, service: str) -> int:
     """Return how many pods of a service there may be, in the middle of a release too."""
     deployment = of_kind(overlay, "Deployment")[service]["spec"]
     limits = [deployment["replicas"]] if "replicas" in deployment else []
-    for kind, most in (
-        ("HorizontalPodAutoscaler", "maxReplicas"),
-        ("ScaledObject", "maxReplicaCount"),
-    ):
-        for each in of_kind(overlay, kind).values():
-            if each["spec"]["scaleTargetRef"]["name"] == service:
-                limits.append(each["spec"][most])
+    scalers = {"HorizontalPodAutoscaler": "maxReplicas", "ScaledObject": "maxReplicaCount"}
+    limits += [
+        each["spec"][most]
+        for kind, most in scalers.items()
+        for each in of_kind(overlay, kind).values()
+        if each["spec"]["scaleTargetRef"]["name"] == service
+    ]
     [limit] = limits
     return int(limit) + int(deployment["strategy"]["rollingUpdate"]["maxSurge"])
 
