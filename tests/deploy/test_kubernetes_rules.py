@@ -1,6 +1,7 @@
 """Our own rules of the manifests: what fits together although no schema says so."""
 
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -142,6 +143,16 @@ def test_where_a_service_writes_there_is_room(overlay: str, service: str) -> Non
     assert bytes_of(tmp["sizeLimit"]) >= 4 * SEGMENT_BODY_BYTES_MAX
     [work] = re.findall(r"TOLLGATE_WORK_DIR=(\S+)", (ROOT / "Dockerfile").read_text())
     assert "sizeLimit" in found[work]["emptyDir"]
+
+
+@overlays
+def test_the_deployer_makes_the_folder_of_its_builds_itself(overlay: str) -> None:
+    """What Kubernetes mounts is root's, with leave for everybody; the deployer refuses to use it."""
+    [container] = pods(overlay)["deployer"]["containers"]
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    folder = Path(told["TOLLGATE_WORK_DIR"])
+    assert str(folder) not in rooms(pods(overlay)["deployer"])
+    assert str(folder.parent) in rooms(pods(overlay)["deployer"])
 
 
 def test_files_that_are_kept_are_on_volumes_that_are_kept() -> None:
