@@ -147,7 +147,7 @@ def test_where_a_service_writes_there_is_room(overlay: str, service: str) -> Non
 
 @overlays
 def test_the_deployer_makes_the_folder_of_its_builds_itself(overlay: str) -> None:
-    """What Kubernetes mounts is root's, with leave for everybody; the deployer refuses to use it."""
+    """What Kubernetes mounts is root's, with leave for everybody; the deployer refuses that."""
     [container] = pods(overlay)["deployer"]["containers"]
     told = {each["name"]: each.get("value") for each in container["env"]}
     folder = Path(told["TOLLGATE_WORK_DIR"])
