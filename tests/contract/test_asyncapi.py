@@ -1,8 +1,8 @@
 """The AsyncAPI document tells who sends and receives everything; AsyncAPI's parser agrees."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,44 +16,18 @@ from contracts.subjects import stream_of_subject
 from runtime.bus_topology import consumers as durable_consumers
 from runtime.bus_topology import streams
 from services.wiring import TOPOLOGY
-from tests.support.tools import lacking, program
+from tests.support.npm import answers, installs
 
 HOME: Final = Path(__file__).parent / "asyncapi"
-INSTALL_SECONDS_MAX: Final = 100
-CHECK_SECONDS_MAX: Final = 60
 DOCUMENT: Final[dict[str, Any]] = json.loads(asyncapi.text())
 Check = Callable[[dict[str, Any]], dict[str, list[str]]]
 
 
 @pytest.fixture(scope="module")
 def parser() -> Check:
-    """AsyncAPI's own parser; npm installs it, at the version of its lock file, where it is not."""
-    node, npm = program("node"), program("node", "npm")
-    if not (HOME / "node_modules" / ".package-lock.json").exists():
-        options = ("--ignore-scripts", "--no-audit", "--no-fund")
-        done = subprocess.run(
-            (npm, "ci", *options),
-            cwd=HOME,
-            capture_output=True,
-            timeout=INSTALL_SECONDS_MAX,
-            check=False,
-        )
-        if done.returncode != 0:
-            lacking("node", f"npm cannot install AsyncAPI's parser: {done.stderr.decode()[-500:]}")
-
-    def check(document: dict[str, Any]) -> dict[str, list[str]]:
-        done = subprocess.run(
-            (node, "check.mjs"),
-            cwd=HOME,
-            input=json.dumps(document).encode(),
-            capture_output=True,
-            timeout=CHECK_SECONDS_MAX,
-            check=True,
-        )
-        found: dict[str, list[str]] = json.loads(done.stdout)
-        return found
-
-    return check
+    """AsyncAPI's own parser, at the version of its lock file."""
+    installs(HOME)
+    return partial(answers, HOME, "check.mjs")
 
 
 def test_asyncapis_own_parser_finds_nothing_wrong(parser: Check) -> None:

@@ -6,56 +6,26 @@ checked, patterns and bounds are not. No package brings the Barman Cloud plugin'
 what stands around an `ObjectStore`'s configuration is written in `operators/check.mjs` by hand.
 """
 
-import json
-import subprocess
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.deploy.manifests import OVERLAYS, Manifest, custom, rendered
-from tests.support.tools import lacking, program
+from tests.support.npm import answers, installs
 
 HOME: Final = Path(__file__).parent / "operators"
-INSTALL_SECONDS_MAX: Final = 200
-CHECK_SECONDS_MAX: Final = 120
 Check = Callable[[list[Manifest]], list[list[str]]]
 
 
 @pytest.fixture(scope="module")
 def problems() -> Check:
-    """Return what is wrong with each of some manifests; npm installs the models where they lack."""
-    node, npm = program("node"), program("node", "npm")
-    if not (HOME / "node_modules" / ".package-lock.json").exists():
-        options = ("--ignore-scripts", "--no-audit", "--no-fund")
-        done = subprocess.run(
-            (npm, "ci", *options),
-            cwd=HOME,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS_MAX,
-            check=False,
-        )
-        if done.returncode != 0:
-            lacking("node", f"npm cannot install the operators' models: {done.stderr[-500:]}")
-
-    def check(manifests: list[Manifest]) -> list[list[str]]:
-        done = subprocess.run(
-            (node, "check.mjs"),
-            cwd=HOME,
-            input=json.dumps(manifests),
-            capture_output=True,
-            text=True,
-            timeout=CHECK_SECONDS_MAX,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        found: list[list[str]] = json.loads(done.stdout)
-        return found
-
-    return check
+    """Return what is wrong with each of some manifests, by the models of the lock file."""
+    installs(HOME)
+    return partial(answers, HOME, "check.mjs")
 
 
 def one(kind: str) -> Manifest:

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.person import Person
+from tests.support.npm import installs, runs
 from tests.support.story import Story, deploy, module, publish_examples, story, until_ended
-from tests.support.tools import lacking, program
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
@@ -24,8 +24,6 @@ SEED: Final = () if DEEP else ("--seed", "1")
 SECONDS_MAX: Final = int(
     os.environ.get("TOLLGATE_FUZZ_SECONDS_MAX", "420" if DEEP is None else "3600")
 )
-INSTALL_SECONDS_MAX: Final = 100
-COMPILE_SECONDS_MAX: Final = 100
 OUTPUT_SHOWN_MAX: Final = 20_000
 PLENTY: Final = "100000"
 ALL_ROLES: Final = ("user", "partner", "agent", "finance", "support", "admin")
@@ -62,31 +60,8 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(
         HERE / "typescript", folder, dirs_exist_ok=True, ignore=lambda *_: ["node_modules"]
     )
-    done = subprocess.run(
-        [program("node", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_SECONDS_MAX,
-        check=False,
-    )
-    if done.returncode != 0:
-        lacking("node", f"npm cannot install TypeScript: {done.stderr[-500:]}")
+    installs(folder)
     return folder
-
-
-def runs(folder: Path, *words: str) -> str:
-    """Return what a program of Node's says, which must end well."""
-    done = subprocess.run(
-        [program("node"), *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=COMPILE_SECONDS_MAX,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def compiles(told: Story, tools: Path, project: str) -> None:
