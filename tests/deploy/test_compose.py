@@ -109,3 +109,15 @@ def test_every_volume_that_is_mounted_is_one_that_is_kept() -> None:
     used = {volume for name in compose()["services"] for volume in mounts(name)}
     assert {volume for volume in used if not volume.startswith("./")} == set(compose()["volumes"])
     assert not [file for file in used if file.startswith("./") and not (ROOT / file).exists()]
+
+
+def test_who_watches_shares_no_network_that_keeps_its_members_apart() -> None:
+    # A name means an address on any network of both: on that one nobody would answer.
+    apart = {
+        name
+        for name, told in compose()["networks"].items()
+        if told.get("driver_opts", {}).get("com.docker.network.bridge.enable_icc") == "false"
+    }
+    for name in compose()["services"]:
+        if name not in SERVICES:
+            assert not apart & set(service(name).get("networks", ()))

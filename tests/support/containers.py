@@ -63,7 +63,7 @@ class ContainerNats:
 def postgres_container(password: str) -> Iterator[ContainerPostgres]:
     """Run a Postgres, ready."""
     name = image("postgres")
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
     with PostgresContainer(
         name, username=POSTGRES_ADMIN, password=password, dbname="postgres", driver=None
