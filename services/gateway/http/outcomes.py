@@ -34,6 +34,11 @@ PENDING: Final[dict[int | str, dict[str, Any]]] = {
 """The answer that a call gives when the outcome is not known in time."""
 
 
+_PUT_BY_FINANCE: Final = frozenset(
+    {"award", "purchase", "adjustment", "refund", "verification", "close"}
+)
+
+
 async def conclude(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     """Return what came of a request; raise its problem; or answer 202 while it is pending."""
     match answer.status:
@@ -55,7 +60,10 @@ def look_again(request_id: str, status: Literal["PENDING", "DONE"], result: Any)
 
 
 async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
-    """Return what came of a request that was done, as the call that put it answers."""
+    """Return what came of a request that was done, as the call that put it answers.
+
+    A 403 where the asker has lost the role that it took to put it.
+    """
     from services.gateway.http.checkout import shown_checkout
     from services.gateway.http.credits import line_shown, lot_shown
     from services.gateway.http.deployments import created_deployment, shown_deployment
@@ -66,6 +74,8 @@ async def result_of(gateway: Gateway, asker: Principal, answer: Answer) -> Any:
     from services.gateway.http.webhook_deliveries import WebhookQueued
     from services.gateway.http.webhooks import shown_webhook
 
+    if answer.kind in _PUT_BY_FINANCE and not asker.has("finance", "admin"):
+        raise ProblemError("FORBIDDEN")
     match answer.kind:
         case "deployment":
             return await created_deployment(gateway, answer.resource_id)

@@ -171,7 +171,7 @@ async def test_what_the_ledger_refuses_is_told_with_its_figures(api: Api) -> Non
     assert (asked["status"], asked["problem"]["status"]) == ("REFUSED", 402)
 
 
-async def test_an_answer_that_takes_long_is_asked_after(api: Api) -> None:
+async def test_an_answer_that_takes_long_is_asked_after_by_who_may_still_see_it(api: Api) -> None:
     finance, ada = await api.person("finance"), await api.person()
     body = {"user_id": ada.id, "credits": 30, "reason": "welcome"}
 
@@ -186,6 +186,10 @@ async def test_an_answer_that_takes_long_is_asked_after(api: Api) -> None:
     assert (pending["status"], pending["result"]) == ("PENDING", None)
     assert (done["status"], done["result"]["credits"]) == ("DONE", 30)
     await ada.is_refused("GET", location, status=404, code="NOT_FOUND")
+
+    admin = await api.person("admin")
+    await admin.asks("PATCH", f"/api/users/{finance.id}", {"roles": []})
+    await finance.is_refused("GET", location, status=403, code="FORBIDDEN")
 
 
 PATHS: list[tuple[str, dict[str, Any]]] = [
