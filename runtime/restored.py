@@ -8,9 +8,11 @@ message carries. Nothing is invented: what cannot be proven is told, and stays l
 accepts that.
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -20,14 +22,15 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from contracts.subjects import facts_stream
+from contracts.envelope import Envelope, parse_seen
+from contracts.subjects import REQUEST_KIND, facts_stream
 from runtime.bus_messages import messages_of
 from runtime.connection import Connection
 from runtime.outbox import RELAY_LOCK
 from runtime.postgres_store import PostgresTransaction
 from runtime.projector import Projection
 from runtime.store import Changes, FactRow, Head, Recorded, StreamKind
-from runtime.work import fact_row
+from runtime.work import DocumentKey, Handlers, Work, fact_row
 
 
 class StillRunningError(Exception):
@@ -44,6 +47,7 @@ class _Sent(msgspec.Struct, kw_only=True):
     time: datetime
     correlationid: str
     causationid: str | None = None
+    seen: str = ""
     factversion: int | None = None
     facthash: str | None = None
     factactor: str = ""
@@ -111,6 +115,62 @@ async def lacks_of_bus(
     )
 
 
+@dataclass(frozen=True)
+class Again:
+    """What decides again, alike, from a message of others and the own streams alone.
+
+    Such facts need not be told whole by their messages: what was decided from the message that a
+    fact names as its cause is held against the fact's hash. `sources` are the streams with those.
+    """
+
+    handlers: Handlers
+    sources: tuple[str, ...]
+    decode: Callable[[str, bytes], Envelope[Any]]
+
+
+class Memory(Protocol):
+    """What a service keeps in documents of its own facts, told by each fact alone."""
+
+    def keys(self, record: Recorded[Any]) -> tuple[DocumentKey, ...]:
+        """Return the documents that a fact changes."""
+        ...
+
+    def remember(self, record: Recorded[Any], before: Any, work: Work) -> None:
+        """Change them; `before` is the stream's state before the fact."""
+        ...
+
+
+@dataclass
+class _Decided:
+    """Facts that were decided again, by their stream and version, until they are asked for."""
+
+    again: Again | None
+    service: str
+    kinds: tuple[StreamKind[Any, Any], ...]
+    causes: Mapping[str, Envelope[Any]]
+    facts: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    def fact(self, sent: _Sent, heads: Mapping[str, Head]) -> Any | None:
+        """Return the fact behind a message, if it can be decided from its cause."""
+        place = (sent.subject, sent.factversion or 0)
+        cause = self.causes.get(sent.factcause or "")
+        if place not in self.facts and cause is not None and self.again is not None:
+            needs = self.again.handlers.needs(cause)
+            work = Work(
+                service=self.service,
+                kinds=self.kinds,
+                refused=None,
+                now=sent.time,
+                heads={name: replace(heads.get(name, Head(name))) for name in needs.streams},
+                documents={},
+                declared_documents=frozenset(),
+            )
+            work.begin(cause, None)
+            self.again.handlers.handle(cause, work)
+            self.facts |= {(one.stream, one.version): one.fact for one in work.end().records}
+        return self.facts.pop(place, None)
+
+
 class Importing:
     """Takes over what the bus carries of a service and its database lacks."""
 
@@ -121,9 +181,15 @@ class Importing:
         projections: tuple[Projection, ...],
         *,
         accept_loss: bool,
+        again: Again | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._service = service
         self._kinds = {kind.name: kind for kind in kinds}
+        self._again = again
+        self._memory = memory
+        self._before: list[Any] = []
+        self._decided = _Decided(again, service, kinds, {})
         self._projections = projections
         self._accept_loss = accept_loss
 
@@ -139,6 +205,9 @@ class Importing:
             async for message in messages_of(client, facts_stream(self._service))
             if UUID((message.headers or {})["Nats-Msg-Id"]).bytes not in known
         ]
+        if self._again is not None:
+            causes = await _causes(client, self._again, lacking)
+            self._decided = replace(self._decided, causes=causes)
         begun = connection.transaction()
         await begun.start()
         try:
@@ -159,10 +228,10 @@ class Importing:
         lost: list[Lost] = []
         taken: list[_Lacking] = []
         left: set[str] = set()
-        for each in sorted(lacking, key=lambda one: (one.sent.time, *_place(one.sent))):
+        for each in _in_order(lacking):
             sent = each.sent
             head = heads.get(sent.subject)
-            reason = None if head is None else self._append(head, sent, facts, records)
+            reason = None if head is None else self._append(heads, sent, facts, records)
             if reason is not None or sent.subject in left:
                 reason = reason or "one before it is lost"
                 lost.append(Lost(sent.subject, sent.sequence, sent.type, sent.time, reason))
@@ -172,56 +241,119 @@ class Importing:
             if head is not None:
                 head.sequence = sent.sequence
             taken.append(each)
-        await transaction.write(Changes(facts=facts, heads=list(heads.values())))
+        changes = Changes(facts=facts, heads=list(heads.values()))
+        changes.documents = await self._remembered(transaction, records)
+        await transaction.write(changes)
         await _keep_as_sent(connection, taken)
+        await _keep_as_answered(connection, taken)
         for projection in self._projections:
             await projection.apply(connection, records)
         return Imported(len(taken), len(facts), tuple(lost))
 
+    async def _remembered(
+        self, transaction: PostgresTransaction, records: list[Recorded[Any]]
+    ) -> dict[DocumentKey, bytes | None]:
+        """Return the documents as the facts that were brought back leave them."""
+        if self._memory is None or not records:
+            return {}
+        keys = frozenset(key for record in records for key in self._memory.keys(record))
+        work = Work(
+            service=self._service,
+            kinds=(),
+            refused=None,
+            now=records[-1].at,
+            heads={},
+            documents=await transaction.documents(keys),
+            declared_documents=keys,
+        )
+        for record, before in zip(records, self._before, strict=True):
+            self._memory.remember(record, before, work)
+        return work.changes.documents
+
     def _append(
-        self, head: Head, sent: _Sent, facts: list[FactRow], records: list[Recorded[Any]]
+        self,
+        heads: Mapping[str, Head],
+        sent: _Sent,
+        facts: list[FactRow],
+        records: list[Recorded[Any]],
     ) -> str | None:
         """Append the fact behind a message, if it can be proven; else return why not."""
+        head = heads[sent.subject]
         if (sent.factversion, sent.facthash) == (head.version, head.last_hash.hex()):
             return None
         if sent.factversion != head.version + 1:
             return f"its fact is version {sent.factversion}, and {head.version} is the last here"
         kind = self._kinds[head.name.partition("-")[0]]
-        fact = _fact(kind, sent)
-        if fact is None:
-            return "the message does not say all that its fact says"
-        record = Recorded(
-            stream=sent.subject,
-            version=head.version + 1,
-            at=sent.time,
-            fact=fact,
-            id=sent.causationid or "",
-            correlation_id=sent.correlationid,
-            causation_id=sent.factcause,
-            actor=sent.factactor,
-        )
-        row = fact_row(record, head.last_hash)
-        if row.hash.hex() != sent.facthash:
+        said = [each for each in (_told(kind, sent), self._decided.fact(sent, heads)) if each]
+        for fact in said:
+            record = _record(sent, fact)
+            row = fact_row(record, head.last_hash)
+            if row.hash.hex() != sent.facthash:
+                continue
+            state = (
+                kind.initial(head.name)
+                if head.state is None
+                else msgspec.msgpack.decode(head.state, type=kind.state)
+            )
+            self._before.append(state)
+            head.state = msgspec.msgpack.encode(kind.evolve(state, fact))
+            head.version, head.last_at, head.last_hash = row.version, row.at, row.hash
+            facts.append(row)
+            records.append(record)
+            return None
+        if said:
             return "its hash is not that of what the message says"
-        state = (
-            kind.initial(head.name)
-            if head.state is None
-            else msgspec.msgpack.decode(head.state, type=kind.state)
-        )
-        head.state = msgspec.msgpack.encode(kind.evolve(state, fact))
-        head.version, head.last_at, head.last_hash = row.version, row.at, row.hash
-        facts.append(row)
-        records.append(record)
-        return None
+        return "the message does not say all that its fact says"
 
 
-def _fact(kind: StreamKind[Any, Any], sent: _Sent) -> Any | None:
+def _record(sent: _Sent, fact: Any) -> Recorded[Any]:
+    return Recorded(
+        stream=sent.subject,
+        version=sent.factversion or 0,
+        at=sent.time,
+        fact=fact,
+        id=sent.causationid or "",
+        correlation_id=sent.correlationid,
+        causation_id=sent.factcause,
+        actor=sent.factactor,
+    )
+
+
+def _in_order(lacking: list[_Lacking]) -> list[_Lacking]:
+    """Return messages as they were written: by time, at one instant as the bus has them.
+
+    Those of one stream are in its order wherever the bus has them: a part of it that was lost and
+    sent again comes after what is newer.
+    """
+    of_stream: dict[str, list[_Lacking]] = defaultdict(list)
+    for each in sorted(lacking, key=lambda one: one.sent.sequence, reverse=True):
+        of_stream[each.sent.subject].append(each)
+    by_time = sorted(lacking, key=lambda one: one.sent.time)
+    return [of_stream[each.sent.subject].pop() for each in by_time]
+
+
+async def _causes(
+    client: Client, again: Again, lacking: list[_Lacking]
+) -> dict[str, Envelope[Any]]:
+    """Return the messages that lost facts followed from, by their ids, as far as they are kept."""
+    wanted = {each.sent.factcause for each in lacking} - {None}
+    found: dict[str, Envelope[Any]] = {}
+    for stream in again.sources if wanted else ():
+        async for message in messages_of(client, stream):
+            if (message.headers or {})["Nats-Msg-Id"] in wanted:
+                cause = again.decode(message.subject, message.data)
+                found[cause.id] = cause
+    return found
+
+
+def _told(kind: StreamKind[Any, Any], sent: _Sent) -> Any | None:
     """Return the stored fact of a message's name with what the message says, if that is enough."""
     name = sent.type.split(".")[2]
+    data = sent.data if kind.restore is None else kind.restore(sent.data)
     for struct in getattr(kind.facts, "__args__", (kind.facts,)):
         if struct.__struct_config__.tag != name:
             continue
-        values = {each: sent.data[each] for each in struct.__struct_fields__ if each in sent.data}
+        values = {each: data[each] for each in struct.__struct_fields__ if each in data}
         try:
             return msgspec.convert({struct.__struct_config__.tag_field: name} | values, struct)
         except msgspec.ValidationError:
@@ -239,4 +371,15 @@ async def _keep_as_sent(connection: Connection, taken: list[_Lacking]) -> None:
         """insert into outbox (id, subject, stream, sequence, body)
            values ($1, $2, $3, $4, $5)""",
         [(each.sent.id, each.subject, *_place(each.sent), each.body.decode()) for each in taken],
+    )
+
+
+async def _keep_as_answered(connection: Connection, taken: list[_Lacking]) -> None:
+    """Mark the requests that messages followed from as applied: nobody decides them again."""
+    seen = [place for each in taken for place in parse_seen(each.sent.seen).items()]
+    await connection.executemany(
+        """insert into inbox_cursors (stream, sequence) values ($1, $2)
+           on conflict (stream) do update
+           set sequence = greatest(inbox_cursors.sequence, excluded.sequence)""",
+        [(name, number) for name, number in seen if name.partition("-")[0] == REQUEST_KIND],
     )

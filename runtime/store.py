@@ -45,6 +45,8 @@ class StreamKind(Generic[S, F]):
 
     `facts` is the tagged union of what is stored, `state` the msgspec type it folds to. `publish`
     is the only translation of a stored fact into messages; each takes the next published sequence.
+    `restore` makes the values of a fact from the data of the message that it was published as, for
+    a database that was restored from a backup; without one they are the data's of the same names.
     """
 
     name: str
@@ -53,6 +55,7 @@ class StreamKind(Generic[S, F]):
     initial: Callable[[str], S]
     evolve: Callable[[S, F], S]
     publish: Callable[[Recorded[F]], Sequence[Event]]
+    restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,12 @@ class SecretChanged(_Fact, frozen=True, tag="secret_changed"):
     configured: bool
 
 
-SettingsFact = SettingsChanged | SecretChanged
+SettingsFact = SettingsChanged
+SecretsFact = SecretChanged
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """Of secrets nothing need be known to decide: they are replaced, never read."""
 
 
 class SettingsState(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,6 +356,7 @@ class Request(msgspec.Struct, frozen=True):
 
 ADMINS_STREAM = "admins"
 SETTINGS_STREAM = "settings"
+SECRETS_STREAM = "secrets"
 
 
 def user_stream(user_id: str) -> str:

@@ -21,10 +21,13 @@ from services.gateway.decider.settings import ChangeSettings, EstablishSettings,
 from services.gateway.decider.users import ChangeUser, Register, decide_admins, decide_user
 from services.gateway.events import (
     ADMINS_STREAM,
+    SECRETS_STREAM,
     SETTINGS_STREAM,
     Admins,
     DeploymentAsked,
     RequestFact,
+    SecretChanged,
+    SettingsChanged,
     pins_stream,
     request_stream,
     user_stream,
@@ -100,7 +103,7 @@ class GatewayHandlers:
                 referrer = change.referred_by if isinstance(change.referred_by, str) else None
                 return Needs(_user_streams(user_id, referrer))
             case SetSettings():
-                return Needs((SETTINGS_STREAM,), (PRICED,))
+                return Needs((SETTINGS_STREAM, SECRETS_STREAM), (PRICED,))
             case SetPin(actor=user_id):
                 return Needs((pins_stream(user_id),))
             case Ask(request_id=request_id):
@@ -161,8 +164,9 @@ class GatewayHandlers:
         priced = work.document(*PRICED, Priced) is not None
         state, at = work.state(SETTINGS_STREAM), work.at(SETTINGS_STREAM)
         facts = decide_settings(command.change, state, at, priced=priced)
-        if facts:
-            work.append(SETTINGS_STREAM, facts)
+        for stream, kept in ((SETTINGS_STREAM, SettingsChanged), (SECRETS_STREAM, SecretChanged)):
+            if of_stream := [fact for fact in facts if isinstance(fact, kept)]:
+                work.append(stream, of_stream)
 
         async def write(connection: asyncpg.Connection) -> None:
             for name, ciphertext in command.secrets.items():

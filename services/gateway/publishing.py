@@ -1,6 +1,6 @@
 """What the gateway tells others: the only place where one of its facts becomes a message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from contracts.events import Event
@@ -31,7 +31,9 @@ from services.gateway.events import (
     Request,
     RequestFact,
     RetryAsked,
-    SecretChanged,
+    Secrets,
+    SecretsFact,
+    Settings,
     SettingsChanged,
     SettingsFact,
     SettingsState,
@@ -97,15 +99,25 @@ def publish_pins(_: Recorded[PinsFact]) -> Sequence[Event]:
     return []
 
 
+def publish_secrets(_: Recorded[SecretsFact]) -> Sequence[Event]:
+    """Tell nobody: that a secret is set concerns who may set it."""
+    return []
+
+
 def publish_settings(record: Recorded[SettingsFact]) -> Sequence[Event]:
-    """Return the message of changed settings; of secrets nobody is told."""
-    match record.fact:
-        case SettingsChanged():
-            return [settings_message(record.fact, record)]
-        case SecretChanged():
-            return []
-        case _:
-            assert_never(record.fact)
+    """Return the message of changed settings."""
+    return [settings_message(record.fact, record)]
+
+
+def restore_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the fact that the message of changed settings tells."""
+    names = (each.removeprefix("platform_") for each in data)
+    said = dict(zip(names, data.values(), strict=True))
+    fields = Settings.__struct_fields__
+    return {
+        "version": data["settings_version"],
+        "settings": {each: said[each] for each in fields if each in said},
+    }
 
 
 def settings_message(fact: SettingsChanged, record: Recorded[Any]) -> v1.SettingsChanged:
@@ -341,6 +353,10 @@ def _id(record: Recorded[Any]) -> str:
     return record.stream.partition("-")[2]
 
 
+def _nothing(state: Secrets, _: SecretsFact) -> Secrets:
+    return state
+
+
 KINDS: Final = (
     StreamKind("user", UserFact, User, lambda _: User(), evolve_user, publish_user),
     StreamKind("admins", AdminsFact, Admins, lambda _: Admins(), evolve_admins, publish_admins),
@@ -352,7 +368,9 @@ KINDS: Final = (
         lambda _: SettingsState(),
         evolve_settings,
         publish_settings,
+        restore_settings,
     ),
+    StreamKind("secrets", SecretsFact, Secrets, lambda _: Secrets(), _nothing, publish_secrets),
     StreamKind(
         "request", RequestFact, Request, lambda _: Request(), evolve_request, publish_request
     ),

@@ -36,6 +36,7 @@ from services.ledger.knowledge import (
     Settings,
     User,
 )
+from services.ledger.memory import remember
 from services.ledger.periods.handlers import PeriodCommand, handle_period, needs_of_period
 from services.ledger.sealing.verifying import (
     AnswerVerification,
@@ -44,6 +45,7 @@ from services.ledger.sealing.verifying import (
     note_verification,
 )
 from services.ledger.spending import Spending, Spent
+from services.ledger.subscribers import referral_lot, signup_lot
 
 WalletRequest = (
     gateway.AwardRequested
@@ -110,9 +112,10 @@ class LedgerHandlers:
                 return _needs_of_request(request.user_id, (DEPLOYMENTS, request.deployment_id))
             case gateway.UserRegistered() as event:
                 wallets = {event.user_id, event.referred_by or event.user_id}
+                lots = (signup_lot(event.user_id), referral_lot(event.user_id))
                 return Needs(
                     streams=tuple(wallet_stream(user_id) for user_id in sorted(wallets)),
-                    documents=(SETTINGS,),
+                    documents=(SETTINGS, *((LOTS, lot_id) for lot_id in lots)),
                 )
             case _:
                 return Needs()
@@ -202,7 +205,7 @@ def _place_hold(event: deployer.HoldRequested, work: Work) -> None:
     holds = _holds(event.deployment_id, work)
     referred_by = None if user is None else user.referred_by
     command = subscribers.hold(event, _settings(work), referred_by, holds)
-    _decide(command, event.user_id, work, holds, event.deployment_id)
+    _decide(command, event.user_id, work)
 
 
 def _end_hold(event: deployer.DeploymentEvent, work: Work) -> None:
@@ -211,7 +214,7 @@ def _end_hold(event: deployer.DeploymentEvent, work: Work) -> None:
     holds = _holds(event.deployment_id, work)
     command = subscribers.end_of_hold(event, holds)
     if command is not None:
-        _decide(command, event.user_id, work, holds, event.deployment_id)
+        _decide(command, event.user_id, work)
 
 
 def _may_end_a_hold(event: deployer.DeploymentEvent) -> bool:
@@ -249,14 +252,7 @@ def _refuse_unanswerable(request: WalletRequest, work: Work) -> None:
 def _refund_settlement(request: gateway.SettlementRefundRequested, work: Work) -> None:
     holds = _holds(request.deployment_id, work)
     command = subscribers.settlement_refund(request, holds)
-    _decide(
-        command,
-        request.user_id,
-        work,
-        holds,
-        request.deployment_id,
-        actor=request.requested_by,
-    )
+    _decide(command, request.user_id, work, actor=request.requested_by)
 
 
 def _change_purchase(change: PurchaseCommand, work: Work) -> None:
@@ -275,8 +271,12 @@ def _change_purchase(change: PurchaseCommand, work: Work) -> None:
 
 
 def _with_what_is_known(purchase: RecordPurchase, work: Work) -> RecordPurchase:
-    booked = work.document(LOTS, purchase.lot_id, KnownLot) is not None
+    booked = _booked(purchase.lot_id, work)
     return replace(purchase, platform_currency=_settings(work).currency, booked=booked)
+
+
+def _booked(lot_id: str, work: Work) -> bool:
+    return work.document(LOTS, lot_id, KnownLot) is not None
 
 
 def _settled(spent: Iterable[Spent], work: Work) -> dict[str, KnownHold]:
@@ -308,38 +308,28 @@ def _register(event: gateway.UserRegistered, work: Work) -> None:
     """Keep who referred a new user, and award what the settings promise to both."""
     work.put(USERS, event.user_id, User(referred_by=event.referred_by))
     settings = _settings(work)
-    if settings.signup_award:
+    if settings.signup_award and not _booked(signup_lot(event.user_id), work):
         at = work.at(wallet_stream(event.user_id))
         _decide(subscribers.signup_award(event.user_id, settings, at), event.user_id, work)
     referrer = event.referred_by
     if settings.referral_award and referrer is not None and referrer != event.user_id:
+        if _booked(referral_lot(event.user_id), work):
+            return
         at = work.at(wallet_stream(referrer))
         award = subscribers.referral_award(referrer, event.user_id, settings, at)
         _decide(award, referrer, work)
 
 
-def _decide(
-    command: WalletCommand,
-    user_id: str,
-    work: Work,
-    holds: DeploymentHolds | None = None,
-    deployment_id: str = "",
-    *,
-    actor: str | None = None,
-) -> None:
-    """Append what a command brings to a wallet, and keep what became of the deployment's holds."""
+def _decide(command: WalletCommand, user_id: str, work: Work, *, actor: str | None = None) -> None:
+    """Append what a command brings to a wallet, and keep what the wallet will not know for good."""
     stream = wallet_stream(user_id)
     wallet = work.state(stream)
     facts = decide(command, wallet, work.at(stream))
     if not facts:
         return
     work.append(stream, facts, actor=actor)
-    if isinstance(command, RecordPurchase):
-        work.put(LOTS, command.lot_id, KnownLot(user_id=user_id))
-    if holds is not None:
-        for fact in facts:
-            holds = holds.after(fact, wallet)
-        work.put(DEPLOYMENTS, deployment_id, holds)
+    for fact in facts:
+        remember(fact, user_id, wallet, work)
 
 
 def _settings(work: Work) -> Settings:

@@ -15,6 +15,7 @@ from services.ledger.checkouts.publishing import CHECKOUT
 from services.ledger.checkouts.worker import work_with_stripe
 from services.ledger.expiry import expire_due_lots
 from services.ledger.handlers import LedgerHandlers
+from services.ledger.memory import Memory
 from services.ledger.metrics import measures
 from services.ledger.periods.attesting import attest_by_schedule
 from services.ledger.periods.handlers import FLOOR
@@ -32,6 +33,8 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
     *(OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())),
     Checkouts(),
 )
+MEMORY: Final = Memory()
+"""What facts say beside the streams, for a database that was restored from a backup."""
 
 
 def build(settings: LedgerSettings) -> Service:

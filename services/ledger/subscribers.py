@@ -48,11 +48,21 @@ def award(request: gateway.AwardRequested, known: Settings, at: datetime) -> Awa
     )
 
 
+def signup_lot(user_id: str) -> str:
+    """Return the id of the lot that a user is given for registering."""
+    return f"signup:{user_id}"
+
+
+def referral_lot(user_id: str) -> str:
+    """Return the id of the lot that is given to whoever has referred a user."""
+    return f"referral:{user_id}"
+
+
 def signup_award(user_id: str, known: Settings, at: datetime) -> AwardCredits:
     """Return what the settings promise to whoever registers."""
     return AwardCredits(
         user_id=user_id,
-        lot_id=f"signup:{user_id}",
+        lot_id=signup_lot(user_id),
         kind="award.signup",
         credits=known.signup_award,
         currency=known.currency,
@@ -67,7 +77,7 @@ def referral_award(referrer_id: str, user_id: str, known: Settings, at: datetime
     """Return what the settings promise to whoever has referred a user that registers."""
     return AwardCredits(
         user_id=referrer_id,
-        lot_id=f"referral:{user_id}",
+        lot_id=referral_lot(user_id),
         kind="award.referral",
         credits=known.referral_award,
         currency=known.currency,

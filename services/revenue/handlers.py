@@ -8,20 +8,38 @@ from services.revenue.webhooks.handlers import WebhookHandlers
 
 
 class RevenueHandlers:
-    """Follows the ledger's wallets; only what becomes of settlements and disputes matters.
-
-    What concerns webhooks has handlers of its own.
-    """
+    """What concerns months' ends and webhooks has handlers of its own; the rest is earned."""
 
     def __init__(self, webhooks: WebhookHandlers) -> None:
         self._webhooks = webhooks
+        self._earnings = EarningHandlers()
 
     def needs(self, message: Message) -> Needs:
-        """Return the deployment's stream, and that of everybody who may be due a share."""
+        """Return what the handlers that it concerns need."""
         if isinstance(message, closing.CloseMonth):
             return closing.needs_of_close(message)
         if self._webhooks.stream(message) is not None:
             return self._webhooks.needs(message)
+        return self._earnings.needs(message)
+
+    def handle(self, message: Message, work: Work) -> None:
+        """Hand it to those that it concerns."""
+        if isinstance(message, closing.CloseMonth):
+            closing.close(message, work)
+        self._webhooks.handle(message, work)
+        if isinstance(message, Envelope) and isinstance(message.data, PeriodCloseRequested):
+            closing.note(message.data, work)
+        self._earnings.handle(message, work)
+
+
+class EarningHandlers:
+    """Follows the ledger's wallets; only what becomes of settlements and disputes matters.
+
+    From a message and the streams alone it decides again what it decided once.
+    """
+
+    def needs(self, message: Message) -> Needs:
+        """Return the deployment's stream, and that of everybody who may be due a share."""
         if not isinstance(message, Envelope):
             return Needs()
         if subscribers.attests(message):
@@ -36,13 +54,8 @@ class RevenueHandlers:
 
     def handle(self, message: Message, work: Work) -> None:
         """Recognise or reverse what the ledger says, and accrue or take back the shares of it."""
-        if isinstance(message, closing.CloseMonth):
-            closing.close(message, work)
-        self._webhooks.handle(message, work)
         if not isinstance(message, Envelope):
             return
-        if isinstance(message.data, PeriodCloseRequested):
-            closing.note(message.data, work)
         if subscribers.attests(message):
             attested = subscribers.attested_month(message)
             stream = closing.month_stream(attested.period)

@@ -6,7 +6,7 @@ from contracts.revenue.v1 import RequestRefused
 from runtime.process import Service
 from runtime.segments.schedule import seal_by_schedule
 from services.revenue.closing import close_on_request
-from services.revenue.handlers import RevenueHandlers
+from services.revenue.handlers import EarningHandlers, RevenueHandlers
 from services.revenue.metrics import DUE_WEBHOOKS
 from services.revenue.projections.disputes import Disputes
 from services.revenue.projections.months import Months
@@ -22,6 +22,8 @@ from services.revenue.webhooks.sender import send_webhooks
 
 KINDS: Final = (REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT, WEBHOOK)
 PROJECTIONS: Final = (RevenueLines(), PayeeLines(), Disputes(), Months(), WebhookQueue())
+AGAIN: Final = EarningHandlers()
+"""What a restored database's facts are decided by again: see `runtime.restored`."""
 
 
 def build(settings: RevenueSettings) -> Service:

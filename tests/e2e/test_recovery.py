@@ -11,11 +11,12 @@ import pytest
 from contracts.registry import SERVICES
 from runtime.migrate import migrate, owner_role, service_role
 from runtime.projection_rebuild import Difference, ReadModels, rebuild
-from runtime.restored import Imported, Importing
+from runtime.restored import Imported
 from services.wiring import WIRING
 from tests.e2e.kept import carried_by_the_bus, when_quiet
 from tests.e2e.system import System
 from tests.support.story import Story, balance, deploy, module, succeeds
+from tollgate.commands.db import importing_into
 from tollgate.target import admin_dsn, bus_connection, with_database
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -43,7 +44,6 @@ async def brought_back(system: System, service: str) -> tuple[Imported, list[Any
     """Import all that the bus carries into an empty database; return also both databases' facts."""
     dsn, _ = admin_dsn(system.data_dir)
     name = f"restored_{service}"
-    main = importlib.import_module(f"services.{service}.main")
     admin = await asyncpg.connect(dsn)
     await admin.execute(f"create database {name} owner {owner_role(service)}")
     try:
@@ -51,7 +51,7 @@ async def brought_back(system: System, service: str) -> tuple[Imported, list[Any
         restored = await asyncpg.connect(with_database(dsn, name))
         original = await asyncpg.connect(with_database(dsn, service_role(service)))
         async with bus_connection(system.data_dir) as client:
-            importing = Importing(service, main.KINDS, main.PROJECTIONS, accept_loss=False)
+            importing = importing_into(service, accept_loss=False)
             found = await importing.run(restored, client)
         sql = "select stream, version, encode(hash, 'hex') as h from facts order by 1, 2"
         both = [[tuple(row) for row in await each.fetch(sql)] for each in (original, restored)]

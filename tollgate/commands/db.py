@@ -3,14 +3,15 @@
 import asyncio
 import importlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tollgate.commands.options import AsJson, Check, DataDir, failures_told, print_json
 
 if TYPE_CHECKING:
-    from runtime.restored import Imported
+    from contracts.envelope import Envelope
+    from runtime.restored import Imported, Importing
 
 app = typer.Typer(help="The services' databases.", no_args_is_help=True)
 
@@ -64,20 +65,41 @@ def import_(
         raise typer.Exit(1)
 
 
+def importing_into(service: str, *, accept_loss: bool) -> "Importing":
+    """Return what imports into a database of a service."""
+    from runtime.restored import Again, Importing
+    from services.wiring import TOPOLOGY, WIRING
+
+    main = importlib.import_module(f"services.{service}.main")
+    again = None
+    if hasattr(main, "AGAIN"):
+
+        def decode(subject: str, body: bytes) -> "Envelope[Any]":
+            return WIRING.decode(WIRING.type_of_subject(subject), body)
+
+        again = Again(main.AGAIN, tuple(TOPOLOGY.sources(service)), decode)
+    return Importing(
+        service,
+        main.KINDS,
+        main.PROJECTIONS,
+        accept_loss=accept_loss,
+        again=again,
+        memory=getattr(main, "MEMORY", None),
+    )
+
+
 async def _import(service: str, data_dir: DataDir, *, check: bool, accept_loss: bool) -> "Imported":
     import asyncpg
 
     from contracts.registry import SERVICES
     from runtime.bus_migrate import make_consumers_anew
     from runtime.migrate import MigrationError, owner_role, service_role
-    from runtime.restored import Importing
     from services.wiring import TOPOLOGY
     from tollgate.target import admin_dsn, bus_connection, with_database
 
     if service not in SERVICES:
         raise MigrationError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
-    main = importlib.import_module(f"services.{service}.main")
-    importing = Importing(service, main.KINDS, main.PROJECTIONS, accept_loss=accept_loss)
+    importing = importing_into(service, accept_loss=accept_loss)
     dsn, _ = admin_dsn(data_dir)
     async with bus_connection(data_dir) as client:
         connection = await asyncpg.connect(with_database(dsn, service_role(service)))

@@ -17,6 +17,7 @@ from services.gateway.events import (
     CreditBundle,
     SecretChanged,
     SecretName,
+    SecretsFact,
     Settings,
     SettingsChanged,
     SettingsFact,
@@ -77,7 +78,7 @@ _PLAIN: Final = frozenset(field.name for field in msgspec.structs.fields(Setting
 
 def decide_settings(
     command: SettingsCommand, state: SettingsState, at: datetime, *, priced: bool
-) -> list[SettingsFact]:
+) -> list[SettingsFact | SecretsFact]:
     """Return what happens to the settings. `priced`: a lot with a price exists."""
     match command:
         case EstablishSettings():
@@ -92,7 +93,7 @@ def decide_settings(
 
 def _change(
     command: ChangeSettings, state: SettingsState, at: datetime, *, priced: bool
-) -> list[SettingsFact]:
+) -> list[SettingsFact | SecretsFact]:
     if command.expected_version not in (None, state.version):
         raise SettingsRefusal(
             "PRECONDITION_FAILED", "the settings have changed since they were read"
@@ -112,7 +113,7 @@ def _change(
             f"the platform's currency is {after.currency}",
             pointer="/credit_bundles",
         )
-    facts: list[SettingsFact] = []
+    facts: list[SettingsFact | SecretsFact] = []
     if after != before or state.version == 0:
         facts.append(SettingsChanged(version=state.version + 1, settings=after))
     facts += [SecretChanged(secret=name, configured=is_set) for name, is_set in command.secrets]
@@ -169,12 +170,6 @@ def shares_in_force(history: Sequence[Shares], at: datetime) -> Shares:
     )
 
 
-def evolve_settings(state: SettingsState, fact: SettingsFact) -> SettingsState:
+def evolve_settings(_: SettingsState, fact: SettingsFact) -> SettingsState:
     """Return the settings after the fact."""
-    match fact:
-        case SettingsChanged(version=version, settings=settings):
-            return SettingsState(version=version, settings=settings)
-        case SecretChanged():
-            return state
-        case _:
-            assert_never(fact)
+    return SettingsState(version=fact.version, settings=fact.settings)

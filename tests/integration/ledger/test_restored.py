@@ -14,10 +14,10 @@ from runtime.clock import ManualClock
 from runtime.migrate import owner_role, service_role
 from runtime.outbox import batches
 from runtime.process import assemble
-from runtime.restored import Imported, Importing
+from runtime.restored import Imported
 from runtime.store import OutboxRow
 from services.ledger import events
-from services.ledger.main import KINDS, PROJECTIONS, build
+from services.ledger.main import build
 from services.ledger.replay import replay, verify
 from services.ledger.replay_formats import summary
 from services.wiring import WIRING
@@ -25,6 +25,7 @@ from tests.integration.ledger.driver import Ledger, settings_for
 from tests.integration.ledger.history import a_history
 from tests.integration.ledger.test_refunds import buy, dispute, lost, money_back
 from tests.support.environment import PASSWORD, Database, RunningNats
+from tollgate.commands.db import importing_into
 
 FACT_NAMES: Final = {each.__struct_config__.tag for each in events.Fact.__args__}
 
@@ -87,7 +88,7 @@ async def imported(bus: RunningNats, database: Database) -> Imported:
     connection = await asyncpg.connect(database.admin_dsn)
     try:
         await connection.execute(f"set role {owner_role('ledger')}")
-        importing = Importing("ledger", KINDS, PROJECTIONS, accept_loss=False)
+        importing = importing_into("ledger", accept_loss=False)
         async with bus.connected() as client:
             return await importing.run(connection, client)
     finally:
@@ -103,6 +104,8 @@ async def kept(database: Database) -> dict[str, list[Any]]:
             " previous_hash, hash from facts order by stream, version",
             "streams": "select name, version, sequence, last_at, last_hash, state from streams"
             " where version > 0 order by name",
+            "documents": "select collection, key, body from documents"
+            " where collection in ('deployment', 'lot') order by 1, 2",
             "outbox": "select id, subject, stream, sequence, body from outbox order by id",
         }
         return {

@@ -40,7 +40,8 @@ def changed(
     priced: bool = False,
 ) -> Settings:
     for fact in decide_settings(command, state, at, priced=priced):
-        state = evolve_settings(state, fact)
+        if isinstance(fact, SettingsChanged):
+            state = evolve_settings(state, fact)
     return state.settings
 
 
