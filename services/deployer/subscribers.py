@@ -25,14 +25,16 @@ def gate(
     """Return the request as accepted, or refused by the first of these that applies.
 
     `UNKNOWN_MODULE` (also where the user may not know of it), `MODULE_WITHDRAWN`,
-    `UNKNOWN_VERSION`, `UNREADABLE_VARIABLES`, `INVALID_VARIABLES` with every problem named.
+    `UNKNOWN_MODULE_VERSION`, `UNREADABLE_VARIABLES`, `INVALID_VARIABLES` with every problem named.
     """
     if module is None or not module.visible_to(request.user_id):
         return _turn_down(request.user_id, "UNKNOWN_MODULE", "there is no such module")
     if module.withdrawn:
         return _turn_down(request.user_id, "MODULE_WITHDRAWN", WITHDRAWN)
     if version is None:
-        return _turn_down(request.user_id, "UNKNOWN_VERSION", "the module has no such version")
+        return _turn_down(
+            request.user_id, "UNKNOWN_MODULE_VERSION", "the module has no such version"
+        )
     values = _values(request.variables, key)
     if key is None or values is None:
         return _turn_down(request.user_id, "UNREADABLE_VARIABLES", "the variables cannot be opened")
@@ -55,7 +57,7 @@ def update(
 
     Refused by the first of these that applies: `UNKNOWN_MODULE` (another than the deployment's, or
     another version of one that its owner may not know of any more), `MODULE_WITHDRAWN`,
-    `UNKNOWN_VERSION`, `UNREADABLE_VARIABLES`, `INVALID_VARIABLES`.
+    `UNKNOWN_MODULE_VERSION`, `UNREADABLE_VARIABLES`, `INVALID_VARIABLES`.
     """
     asked, made_of = deployment.request, deployment.inputs
     if asked is None or made_of is None:
@@ -70,7 +72,7 @@ def update(
     if module.withdrawn:
         return _turn_down(asked.user_id, "MODULE_WITHDRAWN", WITHDRAWN)
     if version is None:
-        return _turn_down(asked.user_id, "UNKNOWN_VERSION", "the module has no such version")
+        return _turn_down(asked.user_id, "UNKNOWN_MODULE_VERSION", "the module has no such version")
     given, before = _values(request.variables, key), _values(made_of.variables, key)
     if key is None or given is None or before is None:
         return _turn_down(asked.user_id, "UNREADABLE_VARIABLES", "the variables cannot be opened")

@@ -173,7 +173,7 @@ GATE = [
      request(WRONG, module_version=9, sealed_data_key=WRONG_KEY)),
     ("MODULE_WITHDRAWN", published(), True,
      request(WRONG, module_version=9, sealed_data_key=WRONG_KEY)),
-    ("UNKNOWN_VERSION", published(), False,
+    ("UNKNOWN_MODULE_VERSION", published(), False,
      request(WRONG, module_version=9, sealed_data_key=WRONG_KEY)),
     ("UNREADABLE_VARIABLES", published(), False, request(WRONG, sealed_data_key=WRONG_KEY)),
     ("INVALID_VARIABLES", published(), False, request(WRONG)),

@@ -108,6 +108,25 @@ def test_a_code_that_another_service_refuses_with_is_a_conflict() -> None:
     assert kind_of("BUILD_LOST") == (409, "Build lost")
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("EXPIRES_IN_THE_PAST", 422),
+        ("CURRENCY_MISMATCH", 422),
+        ("UNKNOWN_USER", 422),
+        ("SELF_AWARD", 403),
+        ("INSUFFICIENT_TOTAL_CREDITS", 402),
+        ("INSUFFICIENT_PURCHASED_CREDITS", 402),
+        ("UNKNOWN_MODULE", 404),
+        ("UNKNOWN_MODULE_VERSION", 404),
+        ("UNKNOWN_DEPLOYMENT", 404),
+        ("INVALID_VARIABLES", 422),
+    ],
+)
+def test_what_others_refuse_that_is_no_conflict_is_none(code: str, status: int) -> None:
+    assert kind_of(code)[0] == status
+
+
 def test_a_member_never_takes_the_place_of_the_http_status() -> None:
     body = problem_body(
         "ILLEGAL_TRANSITION", "", request_id="r", members={"status": "FAILED", "required": 5}
