@@ -11,10 +11,12 @@ from pydantic import Field
 from contracts.catalog.v1 import Definition
 from contracts.credit_rules import gate_and_cost
 from contracts.types import WHOLE_NUMBER_MAX, JsonData
+from runtime.connection import Connection
 from services.gateway.credentials import Principal
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import signed_in
 from services.gateway.http.parameters import (
+    ID_PATTERN,
     Asker,
     IdInPath,
     Search,
@@ -31,6 +33,7 @@ from services.gateway.queries.modules import (
     Filters,
     Sort,
     list_modules,
+    module_deployed,
     module_version,
     versions_of,
     visible_module,
@@ -193,24 +196,31 @@ async def module(
     version: Annotated[
         int | None, Query(ge=1, le=WHOLE_NUMBER_MAX, description="Another than the latest.")
     ] = None,
+    deployment_id: Annotated[
+        str | None,
+        Query(
+            pattern=ID_PATTERN,
+            description="A deployment of it that you may update: for that you see its module.",
+        ),
+    ] = None,
 ) -> Module:
     """Read a module; one that was withdrawn says so, and can no longer be deployed."""
-    return await shown_module(gateway, asker, module_id, version)
+    return await shown_module(gateway, asker, module_id, version, deployment_id)
 
 
 async def shown_module(
-    gateway: Gateway, asker: Principal, module_id: str, number: int | None = None
+    gateway: Gateway,
+    asker: Principal,
+    module_id: str,
+    number: int | None = None,
+    deployment_id: str | None = None,
 ) -> Module:
     """Return a module that the asker may see, in its latest version or another; else a 404."""
     async with gateway.connection() as connection:
-        row = await visible_module(connection, asker.user_id, module_id)
-        if row is None:
-            raise ProblemError("UNKNOWN_MODULE", f"there is no module {module_id}")
-        version = await module_version(connection, module_id, number or row["version"])
-        if version is None:
-            detail = f"{row['title']} has no version {number}"
-            raise ProblemError("UNKNOWN_MODULE_VERSION", detail)
+        row, version = await seen_module(connection, asker, module_id, number, deployment_id)
         versions = await versions_of(connection, module_id)
+        if row["only_version"] is not None:
+            versions = [each for each in versions if each["version"] == row["only_version"]]
         enabled = (await current_settings(connection)).settings.credits_enabled
     definition: Definition = version["definition"]
     return Module(
@@ -226,6 +236,37 @@ async def shown_module(
         commit=version["commit_id"],
         versions=[VersionOut(**each) for each in versions],
     )
+
+
+async def seen_module(
+    connection: Connection,
+    asker: Principal,
+    module_id: str,
+    number: int | None,
+    deployment_id: str | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a module, and its latest version or another; a 404 where the asker may not see it.
+
+    Who may update a deployment of it sees it for that, in the versions that this may have.
+    """
+    row: dict[str, Any] | None
+    if deployment_id is None:
+        row = await visible_module(connection, asker.user_id, module_id)
+        only = None
+    else:
+        by = None if asker.has("admin") else asker.user_id
+        found = await module_deployed(connection, asker.user_id, deployment_id, by=by)
+        row, only = found or (None, None)
+    if row is None or row["id"] != module_id:
+        raise ProblemError("UNKNOWN_MODULE", f"there is no module {module_id}")
+    wanted = number or only or row["version"]
+    version = None
+    if only in (None, wanted):
+        version = await module_version(connection, module_id, wanted)
+    if version is None:
+        detail = f"{row['title']} has no version {number}"
+        raise ProblemError("UNKNOWN_MODULE_VERSION", detail)
+    return {**row, "only_version": only}, version
 
 
 def _card(row: Mapping[str, Any], asker: Principal, *, credits_enabled: bool) -> dict[str, Any]:

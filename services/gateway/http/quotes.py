@@ -9,12 +9,12 @@ from contracts.credit_rules import judge
 from contracts.types import Id, JsonData, Ordinal
 from contracts.variables import check_variables
 from services.gateway.http.access import asks_only
+from services.gateway.http.modules import seen_module
 from services.gateway.http.parameters import Asker, TheGateway
 from services.gateway.http.problems import ProblemError
 from services.gateway.http.route import resource
 from services.gateway.http.shapes import Input, Output
 from services.gateway.queries.credits import balance_of
-from services.gateway.queries.modules import module_version, visible_module
 from services.gateway.queries.settings import current_settings
 
 router = resource("Deployments")
@@ -23,11 +23,15 @@ Variables = Annotated[dict[str, JsonData], Field(max_length=500)]
 
 
 class QuoteFor(Input):
-    """What would be deployed; with variables these are checked too."""
+    """What would be deployed; with variables these are checked too.
+
+    With a deployment, of what it would be updated to, which costs nothing.
+    """
 
     module_id: Id
     version: Ordinal | None = None
     variables: Variables | None = None
+    deployment_id: Id | None = None
 
 
 class Quote(Output):
@@ -53,15 +57,9 @@ class Quote(Output):
 async def quote(body: QuoteFor, gateway: TheGateway, asker: Asker) -> Quote:
     """Say what a deployment would cost now."""
     async with gateway.connection() as connection:
-        module = await visible_module(connection, asker.user_id, body.module_id)
-        if module is None:
-            raise ProblemError("UNKNOWN_MODULE", f"there is no module {body.module_id}")
-        number = body.version or module["version"]
-        version = await module_version(connection, body.module_id, number)
-        if version is None:
-            raise ProblemError(
-                "UNKNOWN_MODULE_VERSION", f"{module['title']} has no version {body.version}"
-            )
+        module, version = await seen_module(
+            connection, asker, body.module_id, body.version, body.deployment_id
+        )
         settings = (await current_settings(connection)).settings
         balance = await balance_of(connection, asker.user_id, gateway.now)
     definition: Definition = version["definition"]
@@ -70,8 +68,8 @@ async def quote(body: QuoteFor, gateway: TheGateway, asker: Asker) -> Quote:
         if problems:
             raise ProblemError("INVALID_VARIABLES", errors=[each.model_dump() for each in problems])
     verdict = judge(
-        list_price=definition.credit_cost,
-        premium=definition.require_credit_purchases,
+        list_price=definition.credit_cost if body.deployment_id is None else 0,
+        premium=definition.require_credit_purchases and body.deployment_id is None,
         own_module=module["partner_id"] == asker.user_id,
         credits_enabled=settings.credits_enabled,
         available_awarded=balance.available_awarded,
@@ -81,7 +79,7 @@ async def quote(body: QuoteFor, gateway: TheGateway, asker: Asker) -> Quote:
     free = balance.available_awarded + balance.available_purchased
     return Quote(
         module_id=body.module_id,
-        version=number,
+        version=version["version"],
         cost=verdict.cost,
         awarded_part=verdict.awarded_part,
         purchased_part=verdict.purchased_part,

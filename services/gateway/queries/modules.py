@@ -198,6 +198,26 @@ async def visible_module(
     return None if row is None else dict(row)
 
 
+async def module_deployed(
+    connection: Connection, viewer: str, deployment_id: str, *, by: str | None
+) -> tuple[dict[str, Any], int | None] | None:
+    """Return the module of a deployment, whoever may see it otherwise, and its only version.
+
+    There is an only version, the deployed one, where the deployment's owner may not see the module
+    any more. `by` is whose deployment it has to be, None: anybody's.
+    """
+    row = await connection.fetchrow(
+        f"""{_CARD}, case when m.source = 'admin' or m.public_access or m.partner_id = d.user_id
+                     then null else d.module_version end as only_version
+            {_FROM} join deployments d on d.module_id = m.module_id
+            where d.deployment_id = $2 and ($3::text is null or d.user_id = $3)""",
+        viewer,
+        deployment_id,
+        by,
+    )
+    return None if row is None else (dict(row), row["only_version"])
+
+
 async def module_version(
     connection: Connection, module_id: str, version: int
 ) -> dict[str, Any] | None:

@@ -198,9 +198,11 @@ async def _update_page(visit: Visit, form: Form, draft: Draft, *, status: int = 
     )
 
 
-async def _module(visit: Visit, module_id: str, version: str | None) -> dict[str, Any]:
+async def _module(
+    visit: Visit, module_id: str, version: str | None, deployment_id: str | None = None
+) -> dict[str, Any]:
     path = visit.api.at("/api/modules/{}", module_id)
-    found: dict[str, Any] = await visit.api.get(path, version=version)
+    found: dict[str, Any] = await visit.api.get(path, version=version, deployment_id=deployment_id)
     return found
 
 
@@ -209,7 +211,8 @@ async def _deployed(visit: Visit, version: str | None) -> tuple[dict[str, Any], 
     path = visit.api.at("/api/deployments/{}", visit.request.path_params["id"])
     deployment = await visit.api.get(path)
     version = version or str(deployment["version"])
-    return deployment, await _module(visit, deployment["module_id"], version)
+    module = await _module(visit, deployment["module_id"], version, deployment["id"])
+    return deployment, module
 
 
 async def _projects(visit: Visit) -> list[str]:
@@ -264,6 +267,8 @@ async def _ask(visit: Visit, draft: Draft) -> None:
     if not draft.is_sent:
         draft.values, _ = values_of(draft.module["variables"], draft.fields, draft.present)
     asked = {"module_id": draft.module["id"], "version": draft.module["shown_version"]}
+    if draft.deployment is not None:
+        asked["deployment_id"] = draft.deployment["id"]
     secret = {each["name"] for each in draft.module["variables"] if each["sensitive"]}
     kept = {name for name in secret if draft.values.get(name) == MASK}
     values = {name: value for name, value in draft.values.items() if name not in kept}

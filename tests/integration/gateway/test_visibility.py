@@ -146,3 +146,39 @@ async def test_stars_of_a_public_module_are_told_live(api: Api) -> None:
         await api.tells("module-m-1", rated)
         told = await heard.until("module", change="RATED")
     assert told["rating"] == {"average": "4.50", "count": 2}
+
+
+async def test_who_may_update_a_deployment_sees_its_module_for_that(api: Api) -> None:
+    owner, ada = await api.person("partner"), await api.person()
+    admin, nosy = await api.person("admin"), await api.person("support")
+    await publishes(api, PRIVATE, partner_id=owner.id)
+    deployed = {}
+    for person in (owner, ada):
+        deployer = await deploys(api, person, module_id=PRIVATE)
+        await deployer.succeeds({})
+        deployed[person.id] = deployer.asked.deployment_id
+    await publishes(api, PRIVATE, partner_id=owner.id, public=False, version=2)
+    path = f"/api/modules/{PRIVATE}"
+
+    async def versions(person: Person, whose: Person) -> list[int]:
+        module = await person.gets(path, deployment_id=deployed[whose.id])
+        return [each["version"] for each in module["versions"]]
+
+    # For the owner's own deployment there is every version; for hers only the one that she has.
+    assert await versions(admin, owner) == await versions(owner, owner) == [2, 1]
+    assert await versions(admin, ada) == await versions(ada, ada) == [1]
+    for person, whose, version, status in (
+        (admin, owner, 2, 200), (admin, ada, 1, 200), (ada, ada, 1, 200),
+        (admin, ada, 2, 404), (ada, ada, 2, 404), (ada, owner, 1, 404), (nosy, ada, 1, 404),
+    ):  # fmt: skip
+        about = {"deployment_id": deployed[whose.id], "version": version}
+        assert (await person.asks("GET", path, params=about)).status_code == status
+        quote = await person.asks("POST", "/api/quotes", {**about, "module_id": PRIVATE})
+        assert quote.status_code == status
+        if status == 200:
+            assert (quote.json()["cost"], quote.json()["allowed"]) == (0, True)
+    other = await publishes(api, "other", partner_id=owner.id, public=False)
+    about = {"deployment_id": deployed[ada.id]}
+    assert (await ada.asks("GET", f"/api/modules/{other}", params=about)).status_code == 404
+    checked = {**about, "module_id": PRIVATE, "variables": {"region": 7}}
+    await admin.is_refused("POST", "/api/quotes", checked, status=422, code="INVALID_VARIABLES")
