@@ -122,7 +122,7 @@ class Api:
         """
         path = template.format(*ids)
         written_out: frozenset[str] = self.scope["app"].state.written_out
-        if not all(_ID.fullmatch(each) for each in ids) or path in written_out:
+        if ids and (path in written_out or not all(_ID.fullmatch(each) for each in ids)):
             raise ApiProblem(_NOT_FOUND, {"code": "NOT_FOUND", "title": "There is no such thing"})
         return path
 

@@ -1,13 +1,16 @@
 """What is sent to pages and is no form of ours, or names nothing, is refused; nothing breaks."""
 
+import asyncio
 from typing import Any, Final
 from urllib.parse import quote
 
+from contracts.gateway.v1 import AwardRequested
 from services.gateway.web.looking import LOOKS_MAX
 from services.gateway.web.routes import page_routes
 from tests.integration.gateway.api import Api, Person, running_api
 from tests.integration.gateway.neighbours import ROLES
 from tests.integration.gateway.test_statements import closed
+from tests.integration.gateway.wallets import Ledger
 from tests.support.environment import Database
 
 ACCEPT: Final = {"Accept": "text/html"}
@@ -54,6 +57,12 @@ async def test_a_day_that_is_none_is_told_before_anything_is_confirmed(api: Api)
         assert "is no date: 2026-12-31" in page
     page = await sent(finance, path, status=200, **AWARD, expires_at="2030-12-31")
     assert "is gone on 31 December 2030" in page
+    form = {**AWARD, "expires_at": "2030-12-31", "confirmed": "yes"}
+    asking = asyncio.create_task(sent(finance, path, status=303, **form))
+    request = await api.asked(AwardRequested)
+    assert (request.data.credits, request.data.user_id) == (5, ada.id)
+    await Ledger(api, ada.id).awards(5, correlation_id=request.correlationid)
+    await asking
 
 
 async def test_what_is_no_id_is_a_page_that_is_not_there(api: Api) -> None:
