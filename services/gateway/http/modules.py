@@ -15,6 +15,7 @@ from runtime.connection import Connection
 from services.gateway.credentials import Principal
 from services.gateway.gateway import Gateway
 from services.gateway.http.access import signed_in
+from services.gateway.http.cursors import LIMIT_DEFAULT, LIMIT_MAX
 from services.gateway.http.parameters import (
     ID_PATTERN,
     Asker,
@@ -33,6 +34,7 @@ from services.gateway.queries.modules import (
     Filters,
     Sort,
     list_modules,
+    list_tags,
     module_deployed,
     module_version,
     versions_of,
@@ -144,6 +146,19 @@ class Module(ModuleCard):
     versions: list[VersionOut]
 
 
+class TagCount(Output):
+    """A tag, and how many modules have it."""
+
+    tag: str
+    module_count: int
+
+
+class Tags(Output):
+    """Tags, the commonest first."""
+
+    items: list[TagCount]
+
+
 @router.get("/api/modules")
 @signed_in
 async def modules(
@@ -185,6 +200,24 @@ async def modules(
         item=lambda row: ModuleCard(**_card(row, asker, credits_enabled=enabled)),
     )
     return Page(items=items, next_cursor=cursor)
+
+
+@router.get("/api/modules/tags")
+@signed_in
+async def tags(
+    *,
+    gateway: TheGateway,
+    asker: Asker,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    source: Annotated[Source | None, Query()] = None,
+    search: Search = None,
+    pinned: Annotated[bool | None, Query()] = None,
+) -> Tags:
+    """List the tags of all modules that the list of modules has, the commonest first."""
+    filters = Filters(source, search, None, pinned)
+    async with gateway.connection() as connection:
+        rows = await list_tags(connection, asker.user_id, filters, limit=limit)
+    return Tags(items=[TagCount(**row) for row in rows])
 
 
 @router.get("/api/modules/{module_id}")

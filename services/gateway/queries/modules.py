@@ -105,12 +105,7 @@ async def list_modules(
     Each has its `place` in the order, which is what `after` takes.
     """
     order = ORDERS[sort]
-    words = (filters.search or "").lower().split()[:WORDS_MAX]
-    matching: list[str] | None = None
-    if words:
-        matching = await connection.fetchval(
-            "select modules_matching($1, $2::text[])", viewer, words
-        )
+    matching = await _matching(connection, viewer, filters)
     part = partial(_part, connection, viewer, order=order, matching=matching)
     if not order.pinned_first:
         return await part(filters, after=after, limit=limit)
@@ -129,6 +124,38 @@ async def list_modules(
         if len(rows) >= limit:
             break
     return rows
+
+
+async def list_tags(
+    connection: Connection, viewer: str, filters: Filters, *, limit: int
+) -> list[dict[str, Any]]:
+    """Return the tags of all modules that are listed by these filters, the commonest first."""
+    values: list[Any] = [viewer]
+
+    def given(value: Any, kind: str) -> str:
+        values.append(value)
+        return f"${len(values)}::{kind}"
+
+    matching = await _matching(connection, viewer, filters)
+    conditions = [_VISIBLE, "m.withdrawn_at is null", *_conditions(filters, matching, given)]
+    rows = await connection.fetch(
+        f"""select tag, count(distinct m.module_id) as module_count {_FROM}, unnest(m.tags) as tag
+        where {" and ".join(conditions)}
+        group by tag order by module_count desc, tag limit {given(limit, "bigint")}""",
+        *values,
+    )
+    return [dict(row) for row in rows]
+
+
+async def _matching(connection: Connection, viewer: str, filters: Filters) -> list[str] | None:
+    """Return the ids of the modules that a search is for; None where nothing is searched for."""
+    words = (filters.search or "").lower().split()[:WORDS_MAX]
+    if not words:
+        return None
+    found: list[str] = await connection.fetchval(
+        "select modules_matching($1, $2::text[])", viewer, words
+    )
+    return found
 
 
 async def _part(

@@ -1,7 +1,6 @@
 """What can be deployed: the platform's modules and those of partners, as cards."""
 
 import asyncio
-from collections import Counter
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -35,7 +34,7 @@ async def modules(visit: Visit) -> Response:
     asked["pinned"] = "true" if visit.query.get("pinned") else ""
     source = visit.query.get("source", "")
     source = source if source in SOURCES else SOURCES[0]
-    found, stats, short = await asyncio.gather(
+    (found, tags), stats, short = await asyncio.gather(
         _found(visit, source, asked),
         visit.api.get("/api/deployments/stats"),
         _shortage(visit),
@@ -46,7 +45,7 @@ async def modules(visit: Visit) -> Response:
         asked=asked,
         modules=found["items"],
         next_cursor=found["next_cursor"],
-        tags=_tags(found["items"], asked["tag"]),
+        tags=tags,
         stats=stats,
         short=short,
         sorts=SORTS,
@@ -80,29 +79,34 @@ async def _shortage(visit: Visit) -> Shortage | None:
     return None if visit.is_part else await shortage(visit)
 
 
-async def _found(visit: Visit, source: str, asked: dict[str, str]) -> dict[str, Any]:
-    """Return a page of modules; none where the API cannot look for what was asked."""
+async def _found(
+    visit: Visit, source: str, asked: dict[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a page of modules, and the tags that all of them have, whichever tag is chosen.
+
+    There are none where the API cannot look for what was asked.
+    """
     sort = asked["sort"] if asked["sort"] in dict(SORTS) else ""
+    wanted = {"source": source, "search": asked["search"], "pinned": asked["pinned"]}
     try:
-        found: dict[str, Any] = await visit.api.get(
-            "/api/modules",
-            source=source,
-            search=asked["search"],
-            tag=asked["tag"],
-            pinned=asked["pinned"],
-            sort=sort or ("relevance" if asked["search"] else "standing"),
-            cursor=visit.query.get("cursor"),
-            limit=CARDS,
+        found, tags = await asyncio.gather(
+            visit.api.get(
+                "/api/modules",
+                **wanted,
+                tag=asked["tag"],
+                sort=sort or ("relevance" if asked["search"] else "standing"),
+                cursor=visit.query.get("cursor"),
+                limit=CARDS,
+            ),
+            visit.api.get("/api/modules/tags", **wanted, limit=TAGS_MAX),
         )
     except ApiProblem as problem:
         if problem.status != _UNPROCESSABLE or problem.code == "INVALID_CURSOR":
             raise
-        return {"items": [], "next_cursor": None}
-    return found
+        return {"items": [], "next_cursor": None}, _tags([], asked["tag"])
+    return found, _tags([each["tag"] for each in tags["items"]], asked["tag"])
 
 
-def _tags(modules: list[dict[str, Any]], chosen: str) -> list[str]:
-    """Return the tags to filter by: the chosen one, then the commonest of what is shown."""
-    count = Counter(tag for module in modules for tag in module["tags"])
-    common = sorted(count, key=lambda tag: (-count[tag], tag))[:TAGS_MAX]
+def _tags(common: list[str], chosen: str) -> list[str]:
+    """Return the tags to filter by: the commonest, and before them a chosen one that is none."""
     return common if not chosen or chosen in common else [chosen, *common]

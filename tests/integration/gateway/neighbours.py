@@ -51,6 +51,7 @@ def published(
     partner_id: str | None = None,
     public: bool = True,
     version: int = 1,
+    tags: tuple[str, ...] = ("web", "static"),
 ) -> catalog.ModulePublished:
     """A module came to be, or changed."""
     kind: Any = catalog.ModulePublished if version == 1 else catalog.ModuleUpdated
@@ -72,7 +73,7 @@ def published(
             require_credit_purchases=premium,
             public_access=public,
             documentation="https://example.com/docs",
-            tags=("web", "static"),
+            tags=tags,
             variables=VARIABLES,
             outputs=(catalog.Output(name="url", description="Where it is.", sensitive=False),),
             readme="# Read me",

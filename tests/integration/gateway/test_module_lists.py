@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from contracts.catalog.v1 import ModuleRated
+from contracts.catalog.v1 import ModuleRated, ModuleWithdrawn
 from tests.integration.gateway.api import Api, Person
 from tests.integration.gateway.neighbours import NOON, deploys, features, publishes
 from tests.support.environment import Database
@@ -179,3 +179,34 @@ async def test_the_indexes_are_used(api: Api, gateway_database: Database) -> Non
     ):
         plan = await pool.fetch(f"explain {query}")
         assert any(index in row[0] for row in plan), (query, plan)
+
+
+async def test_tags_are_of_all_modules_that_are_listed_the_commonest_first(api: Api) -> None:
+    ada, pia = await api.person(), await api.person("partner")
+    for number in range(30):
+        tags = ("net", "net", "rare") if number == 0 else ("net",)
+        await publishes(api, f"m-{number}", title=f"Net {number}", tags=tags)
+    await publishes(api, "own", title="Own", tags=("hush", "net"), partner_id=pia.id, public=False)
+    await publishes(api, "gone", title="Gone", tags=("gone",))
+    gone = ModuleWithdrawn(module_id="gone", withdrawn_at=NOON)
+    await api.tells("module-gone", gone)
+    await ada.asks("PUT", "/api/modules/m-0/pin")
+
+    async def tags_of(person: Person, **filters: Any) -> list[tuple[str, int]]:
+        found = await person.gets("/api/modules/tags", **filters)
+        return [(each["tag"], each["module_count"]) for each in found["items"]]
+
+    assert await tags_of(ada) == [("net", 30), ("rare", 1)]
+    assert await tags_of(pia) == [("net", 31), ("hush", 1), ("rare", 1)]
+    assert await tags_of(pia, source="partner") == [("hush", 1), ("net", 1)]
+    assert await tags_of(ada, limit=1) == [("net", 30)]
+    assert await tags_of(ada, pinned=True) == [("net", 1), ("rare", 1)]
+    assert await tags_of(ada, search="net 17") == [("net", 1)]
+    assert await tags_of(ada, search="hush") == []
+    # Its module is the last of the list's second page.
+    page = (await ada.asks("GET", "/deploy?sort=deployments")).text
+    assert '/deploy/m-0"' not in page
+    assert "tag=rare" in page
+    chosen = (await ada.asks("GET", "/deploy?tag=nobody-has-it&search=%20")).text
+    assert "nobody-has-it" in chosen
+    assert "tag=rare" in chosen

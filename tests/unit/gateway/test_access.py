@@ -35,6 +35,7 @@ TABLE = {
     "GET /api/settings": "admin finance",
     "PATCH /api/settings": "admin finance",
     "GET /api/modules": SIGNED_IN,
+    "GET /api/modules/tags": SIGNED_IN,
     "GET /api/modules/{module_id}": SIGNED_IN,
     "PUT /api/modules/{module_id}/pin": SIGNED_IN,
     "DELETE /api/modules/{module_id}/pin": SIGNED_IN,
