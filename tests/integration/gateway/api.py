@@ -188,6 +188,8 @@ def settings_for(database: Database, **changes: Any) -> GatewaySettings:
         "nats_user": "gateway",
         "nats_password": SecretStr("unused"),
         "http_port": free_port(),
+        # No balancer sends anybody here: half a second for each of some hundred tests.
+        "linger_seconds": 0,
         "master_key": SecretStr(secrets.token_urlsafe(32)),
         "catalog_sealing_public_key": CATALOG_KEY[1],
         "deployer_sealing_public_key": DEPLOYER_KEY[1],
