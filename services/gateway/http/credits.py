@@ -50,6 +50,7 @@ from services.gateway.queries.credits import (
     balance_of,
     copy_history,
     line_by_id,
+    list_expiring_lots,
     list_history,
     list_lots,
     lot_by_id,
@@ -184,21 +185,31 @@ async def balance(
 @router.get("/api/credits/lots")
 @signed_in
 async def lots(
+    *,
     gateway: TheGateway,
     asker: Asker,
     cursors: TheCursors,
     paging: ThePaging,
     user_id: IdInQuery = None,
+    expires_before: Moment = None,
 ) -> Page[Lot]:
-    """List lots, the newest first."""
+    """List lots, the newest first.
+
+    With `expires_before` only those whose credits can be spent and will be gone before then; what
+    goes first is first.
+    """
     owner = whose(asker, user_id, *SEE_ALL)
-    scope = {"list": "lots", "user": owner}
+    until = moment(expires_before, "expires_before")
+    scope = {"list": "lots", "user": owner, "expires_before": expires_before}
+    after = cursors.read(scope, paging.cursor, TIME_AND_ID)
+    limit = paging.limit
     async with gateway.connection() as connection:
-        after = cursors.read(scope, paging.cursor, TIME_AND_ID)
-        rows = await list_lots(connection, owner, after, paging.limit + 1)
-    items, cursor = page(
-        rows, limit=paging.limit, cursors=cursors, scope=scope, key=by_time("granted_at"), item=_lot
-    )
+        if until is None:
+            rows = await list_lots(connection, owner, after, limit + 1)
+        else:
+            rows = await list_expiring_lots(connection, owner, until, after, limit + 1)
+    key = by_time("granted_at" if until is None else "expires_at")
+    items, cursor = page(rows, limit=limit, cursors=cursors, scope=scope, key=key, item=_lot)
     return Page(items=items, next_cursor=cursor)
 
 

@@ -99,6 +99,26 @@ async def list_lots(
     return [dict(row) for row in rows]
 
 
+async def list_expiring_lots(
+    connection: Connection,
+    user_id: str,
+    before: datetime,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return lots with spendable credits that will be gone before then, what goes first first."""
+    rows = await connection.fetch(
+        f"""{_LOT} where user_id = $1 and remaining > 0 and disputes_open = 0 and expires_at < $2
+          and ($3::timestamptz is null or (expires_at, lot_id) > ($3, $4))
+        order by expires_at, lot_id limit $5""",
+        user_id,
+        before,
+        *(after or (None, None)),
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
 async def lot_by_id(connection: Connection, lot_id: str) -> dict[str, Any] | None:
     """Return a lot, or nothing."""
     row = await connection.fetchrow(f"{_LOT} where lot_id = $1", lot_id)

@@ -1,13 +1,14 @@
 """Credits: what somebody has, which of them expire, and where they came from and went."""
 
 import asyncio
-from datetime import datetime, timedelta
-from typing import Any, Final, get_args
+from datetime import timedelta
+from typing import Final, get_args
 
 from starlette.responses import Response
 
 from services.gateway.gateway import Gateway
 from services.gateway.http.credits import HistoryType
+from services.gateway.times import rfc_3339
 from services.gateway.web.buying import buying_form
 from services.gateway.web.downloads import Download
 from services.gateway.web.listing import filtered, status_of
@@ -20,6 +21,8 @@ pages: Final = Pages()
 
 LINES: Final = 50
 LOTS: Final = 100
+WARNED_OF: Final = 3
+"""Lots that expire soon: no page says more of them at its top."""
 SOON: Final = timedelta(days=14)
 """How long before lots expire their owner is warned."""
 
@@ -30,8 +33,11 @@ FILTERS: Final = ("type", "from", "to")
 async def wallet(visit: Visit) -> Response:
     """Show the balance, the lots, the history, and what credits cost."""
     filters = {name: visit.query.get(name, "") for name in FILTERS}
-    lots, (history, wrong), short = await asyncio.gather(
+    gateway: Gateway = visit.request.app.state.gateway
+    soon = rfc_3339(gateway.now + SOON)
+    lots, expiring, (history, wrong), short = await asyncio.gather(
         visit.api.get("/api/credits/lots", limit=LOTS, cursor=visit.query.get("lots_cursor")),
+        visit.api.get("/api/credits/lots", limit=WARNED_OF, expires_before=soon),
         filtered(
             visit,
             "/api/credits/history",
@@ -41,7 +47,6 @@ async def wallet(visit: Visit) -> Response:
         ),
         shortage(visit),
     )
-    gateway: Gateway = visit.request.app.state.gateway
     return visit.show(
         "credits.html",
         status=status_of(wrong),
@@ -49,7 +54,7 @@ async def wallet(visit: Visit) -> Response:
         lots=lots,
         history=history,
         short=short,
-        soon=expiring(lots["items"], gateway.now),
+        soon=expiring["items"],
         filters=filters,
         filtered=any(filters.values()),
         types=get_args(HistoryType),
@@ -67,16 +72,3 @@ async def history_file(visit: Visit) -> Response:
         "/api/credits/history",
         **{name: visit.query.get(name, "") for name in FILTERS},
     )
-
-
-def expiring(lots: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """Return the lots of which something is left that will be gone soon, what goes first first."""
-    near = [
-        each
-        for each in lots
-        if each["status"] == "ACTIVE"
-        and each["remaining"] > 0
-        and each["expires_at"] is not None
-        and datetime.fromisoformat(each["expires_at"]) - now <= SOON
-    ]
-    return sorted(near, key=lambda each: str(each["expires_at"]))

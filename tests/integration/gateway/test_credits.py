@@ -1,12 +1,14 @@
 """Credits: what the wallet tells is what is read, and what is asked for is answered."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from contracts.gateway.v1 import AdjustmentRequested, AwardRequested, PurchaseRequested
 from contracts.ledger.v1 import RequestRefused
+from services.gateway.times import rfc_3339
 from tests.integration.gateway.api import Api, Person
 from tests.integration.gateway.wallets import Ledger, awarded_slice, purchased_slice
 
@@ -42,6 +44,38 @@ async def test_the_balance_lots_and_history_follow_the_wallet(api: Api) -> None:
     assert sum(line["awarded_delta"] for line in history) == settled["awarded"]
     assert sum(line["purchased_delta"] for line in history) == settled["purchased"]
     assert history[0]["deployment_id"] == "d-1"
+
+
+async def test_lots_that_expire_soon_are_found_among_however_many(api: Api) -> None:
+    ada, bob = await api.person(), await api.person()
+    wallet = Ledger(api, ada.id)
+    now = api.running.clock.now()
+    soon = now + timedelta(days=3)
+    spent = await wallet.awards(4, lot_id="spent", expires_at=soon)
+    await wallet.adjusts(awarded_slice(spent, 0, 4, 4))
+    await wallet.awards(5, lot_id="second", expires_at=soon + timedelta(days=1))
+    await wallet.awards(6, lot_id="first", expires_at=soon)
+    await wallet.awards(7, lot_id="later", expires_at=now + timedelta(days=15))
+    # Of these the list's first page is full.
+    for number in range(101):
+        await wallet.awards(1, lot_id=f"ever-{number}")
+
+    async def expiring(**parameters: Any) -> list[str]:
+        found = await ada.gets("/api/credits/lots", **parameters)
+        return [lot["id"] for lot in found["items"]]
+
+    until = rfc_3339(now + timedelta(days=14))
+    page = await ada.gets("/api/credits/lots", expires_before=until, limit=1)
+    assert [lot["id"] for lot in page["items"]] == ["first"]
+    assert await expiring(expires_before=until, cursor=page["next_cursor"]) == ["second"]
+    assert await expiring(expires_before=rfc_3339(soon)) == []
+    await ada.is_refused(
+        "GET", "/api/credits/lots?expires_before=soon", status=422, code="INVALID_INPUT"
+    )
+    shown = (await ada.asks("GET", "/credits")).text
+    assert shown.count("Spend them before") == 2
+    assert shown.index("6 award credits") < shown.index("5 award credits")
+    assert "Spend them before" not in (await bob.asks("GET", "/credits")).text
 
 
 async def test_what_is_released_adjusted_and_expired_is_shown_as_that(api: Api) -> None:

@@ -1,5 +1,6 @@
 """A wallet as the ledger tells of it: every movement with the balance that it leaves."""
 
+from datetime import datetime
 from typing import Any
 
 from contracts.ledger import v1 as ledger
@@ -30,11 +31,17 @@ class Ledger:
         await self.api.tells(f"wallet-{self.user_id}", event, correlation_id=correlation_id)
 
     async def awards(
-        self, credits_given: int, *, lot_id: str | None = None, correlation_id: str | None = None
+        self,
+        credits_given: int,
+        *,
+        lot_id: str | None = None,
+        correlation_id: str | None = None,
+        expires_at: datetime | None = None,
     ) -> str:
         """Give credits for free; return the lot."""
         self.awarded += credits_given
         lot = lot_of(credits_given, lot_id or f"lot-{new_id()}", "award.admin", 0)
+        lot = lot.model_copy(update={"expires_at": expires_at})
         await self.tells(
             ledger.CreditsAwarded(
                 user_id=self.user_id,

@@ -15,7 +15,6 @@ from services.gateway.web.buying import offered
 from services.gateway.web.deployment import actions, shown_value, took
 from services.gateway.web.looking import LOOKS_MAX, again_in
 from services.gateway.web.projects import DRAWN_MAX, NO_PROJECT, OTHERS, figures
-from services.gateway.web.wallet import SOON, expiring
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NONE: frozenset[str] = frozenset()
@@ -57,22 +56,6 @@ def test_a_text_is_shown_as_it_is_and_all_else_as_json() -> None:
     assert shown_value('a "b"') == 'a "b"'
     assert shown_value(None) == "null"
     assert shown_value(["ä"]) == '[\n  "ä"\n]'
-
-
-def lot(expires_in: timedelta | None, *, remaining: int = 5, status: str = "ACTIVE") -> Any:
-    until = None if expires_in is None else (NOW + expires_in).isoformat()
-    return {"status": status, "remaining": remaining, "expires_at": until}
-
-
-def test_only_credits_that_are_left_and_expire_soon_are_warned_of() -> None:
-    soon, sooner = lot(SOON), lot(timedelta(hours=1))
-    others = [
-        lot(None),
-        lot(SOON + timedelta(seconds=1)),
-        lot(timedelta(days=1), remaining=0),
-        lot(timedelta(days=1), status="EXPIRED"),
-    ]
-    assert expiring([soon, *others, sooner], NOW) == [sooner, soon]
 
 
 @pytest.mark.parametrize(
