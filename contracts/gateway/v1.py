@@ -172,7 +172,8 @@ class DeploymentUpdateRequested(Request):
     """Somebody who may wants a deployment to have other variables, another version, or both.
 
     `variables` are encrypted under the deployment's data key. A sensitive one that is left out,
-    or holds what stands in the place of its value in an answer, keeps its value.
+    or holds what stands in the place of its value in an answer, keeps its value, unless the version
+    would show it.
     """
 
     fact: ClassVar[str] = "deployment_update_requested"

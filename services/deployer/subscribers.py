@@ -57,7 +57,8 @@ def update(
 
     Refused by the first of these that applies: `UNKNOWN_MODULE` (another than the deployment's, or
     another version of one that its owner may not know of any more), `MODULE_WITHDRAWN`,
-    `UNKNOWN_MODULE_VERSION`, `UNREADABLE_VARIABLES`, `INVALID_VARIABLES`.
+    `UNKNOWN_MODULE_VERSION`, `UNREADABLE_VARIABLES`, `INVALID_VARIABLES`, which also is where a
+    sensitive value would be kept by a version that shows it.
     """
     asked, made_of = deployment.request, deployment.inputs
     if asked is None or made_of is None:
@@ -78,7 +79,9 @@ def update(
         return _turn_down(asked.user_id, "UNREADABLE_VARIABLES", "the variables cannot be opened")
     definition = version.read()
     values = merged(given, before, definition, made_of.sensitive)
-    errors = _problems(definition, values)
+    errors = _laid_open(given, before, definition, made_of.sensitive) + _problems(
+        definition, values
+    )
     if errors:
         return _invalid(asked.user_id, errors)
     return Update(inputs=_inputs(version, definition, key.encrypt_json(values), values, key))
@@ -105,6 +108,28 @@ def merged(
     }
     dropped = {name for name in sensitive - names if given.get(name) == MASK}
     return {name: value for name, value in given.items() if name not in dropped} | kept
+
+
+def _laid_open(
+    given: Mapping[str, Any],
+    before: Mapping[str, Any],
+    definition: Definition,
+    were_sensitive: tuple[str, ...],
+) -> tuple[Problem, ...]:
+    """Return a problem for each value that nobody was shown, and everybody would be from now on.
+
+    Its owner must say it anew, knowing that the version shows it.
+    """
+    shown = {variable.name for variable in definition.variables if not variable.sensitive}
+    return tuple(
+        Problem(
+            pointer=f"/variables/{name}",
+            message="was never shown, and would be from this version on: give it anew",
+            code="NO_LONGER_SENSITIVE",
+        )
+        for name in were_sensitive
+        if name in shown and name in before and given.get(name, MASK) == MASK
+    )
 
 
 def check_deployable(deployment: Deployment, module: Module | None, action: Action | None) -> None:

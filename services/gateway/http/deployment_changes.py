@@ -43,6 +43,7 @@ class DeploymentUpdate(Input):
 
     A variable that is left out gets the module's default. Only a sensitive one that is left out,
     or sent back as the `(sensitive value)` that is shown for it, keeps its value: it is write-only.
+    Where the version would show it, it must be given anew (`NO_LONGER_SENSITIVE`).
     Without `version` the deployment stays at the one that it has.
     """
 
