@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.catalog.v1 import Definition
+from contracts.events import PROBLEMS_MAX
 from contracts.gateway import v1 as gateway
 from contracts.ledger import v1 as ledger
 from contracts.variables import MASK, check_variables, effective_values
