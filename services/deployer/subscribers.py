@@ -84,7 +84,7 @@ def update(
         definition, values
     )
     if errors:
-        return _invalid(asked.user_id, errors)
+        return _invalid(asked.user_id, errors[:PROBLEMS_MAX])
     return Update(inputs=_inputs(version, definition, key.encrypt_json(values), values, key))
 
 

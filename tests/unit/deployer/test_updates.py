@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from contracts.deployer import v1
+from contracts.events import PROBLEMS_MAX
 from contracts.gateway import v1 as gateway
 from contracts.variables import MASK
 from runtime.work import Outcome
@@ -82,3 +83,24 @@ def test_what_a_version_would_show_is_not_kept_unsaid(desk: Desk, given: dict[st
 def test_what_a_version_shows_may_be_said_anew(desk: Desk) -> None:
     outcome = desk.take(update(3, {"region": "there", "token": "for all to see"}))
     assert values_of(outcome) == {"region": "there", "token": "for all to see"}
+
+
+def test_of_very_many_problems_as_many_are_told_as_a_message_may_carry(desk: Desk) -> None:
+    secrets = tuple(TOKEN.model_copy(update={"name": f"token_{n}"}) for n in range(150))
+    shown = tuple(secret.model_copy(update={"sensitive": False}) for secret in secrets)
+    module = published(module_version=4)
+    definition = module.definition.model_copy(update={"variables": (REGION, *shown)})
+    desk.take(module.model_copy(update={"definition": definition}), stream="module-m1")
+    values = {"region": "here"} | {secret.name: "hunter2" for secret in secrets}
+    made_of = msgspec.structs.replace(
+        inputs(1),
+        variables=KEY.encrypt_json(values),
+        sensitive=tuple(secret.name for secret in secrets),
+    )
+    desk.stand(
+        Request(accepted=msgspec.structs.replace(ACCEPTED, inputs=made_of)),
+        QUEUE, START, end(SUCCEED),
+    )  # fmt: skip
+    [told] = desk.take(update(4, {f"no_variable_{n}": 1 for n in range(150)})).published
+    assert isinstance(told.data, v1.RequestRefused)
+    assert len(told.data.errors) == PROBLEMS_MAX
