@@ -98,11 +98,19 @@ def test_a_stop_waits_for_longer_than_the_service_takes_to_drain(name: str) -> N
     assert waits > RuntimeSettings.model_fields["drain_seconds"].default
 
 
-def test_what_tries_it_out_changes_services_that_there_are() -> None:
-    trial = yaml.safe_load((ROOT / "deploy" / "compose" / "trial.yml").read_text())
-    for name, changed in trial["services"].items():
+@pytest.mark.parametrize("file", ["trial.yml", "rooms.yml"])
+def test_what_stands_beside_it_changes_services_that_there_are(file: str) -> None:
+    beside = yaml.safe_load((ROOT / "deploy" / "compose" / file).read_text())
+    for name, changed in beside["services"].items():
         assert name in SERVICES
         assert set(changed["environment"]) <= settings_that_exist(name)
+
+
+def test_rooms_take_nothing_but_filters_from_the_deployer_alone() -> None:
+    rooms = yaml.safe_load((ROOT / "deploy" / "compose" / "rooms.yml").read_text())["services"]
+    assert set(rooms) == {"deployer"}
+    assert set(rooms["deployer"]) == {"environment", "security_opt"}
+    assert rooms["deployer"]["environment"] == {"TOLLGATE_ALLOW_UNISOLATED_BUILDS": "false"}
 
 
 def test_every_volume_that_is_mounted_is_one_that_is_kept() -> None:
