@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from nats.js import JetStreamContext
 
 from devkit.nats import ADMIN as NATS_ADMIN
 from runtime.bus import Bus
@@ -67,7 +68,7 @@ class NatsBusUnderTest:
         subscription = await self.bus.jetstream.pull_subscribe_bind("counter", stream=ASKER_STREAM)
         found: list[Any] = []
         try:
-            while len(found) < limit:
+            while len(found) < limit and await _more(subscription, len(found)):
                 found += await subscription.fetch(limit, timeout=0.3)
         except TimeoutError:
             pass
@@ -92,6 +93,12 @@ class NatsBusUnderTest:
         for info in await self.bus.jetstream.streams_info():
             await self.bus.jetstream.delete_stream(str(info.config.name))
         await migrate_bus(self.bus.client, counter.TOPOLOGY)
+
+
+async def _more(subscription: JetStreamContext.PullSubscription, in_hand: int) -> bool:
+    """Return whether the consumer has anything that we do not have in hand."""
+    info = await subscription.consumer_info()
+    return bool(info.num_pending) or info.num_ack_pending != in_hand
 
 
 @dataclass(frozen=True)
