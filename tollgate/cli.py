@@ -17,8 +17,10 @@ def main() -> NoReturn:
         from tollgate.service import run_service
 
         sys.exit(run_service(words[1]))
+    from runtime.telemetry import configure_command_logging
     from tollgate.commands import app
 
+    configure_command_logging()
     app(prog_name="tollgate")
     sys.exit(0)
 

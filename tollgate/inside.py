@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def inside_service(name: str, data_dir: Path | None) -> AsyncIterator["Running"]:
-    """Give a service as its own process has it, but for the bus; logs only what is wrong."""
+    """Give a service as its own process has it, but for the bus."""
     from runtime.process import assemble
-    from runtime.telemetry import configure_command_logging
     from services.wiring import WIRING
 
     use_service(name, data_dir)
-    configure_command_logging()
     settings = settings_class(name)()
     main = importlib.import_module(f"services.{name}.main")
     async with assemble(main.build(settings), settings, WIRING) as running:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Final
 
 import pytest
 
@@ -24,6 +25,15 @@ structlog.get_logger().debug("of no interest")
 """
 
 
+ANY_COMMAND: Final = """
+import contextlib, io, sys
+from tollgate.cli import main
+sys.argv = ["tollgate", "config"]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+"""
+
+
 def logged(how: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", FAILING.replace("HOW", how)],
@@ -34,8 +44,9 @@ def logged(how: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_commands_log_is_beside_its_output_and_shows_no_local_variable() -> None:
-    done = logged("configure_command_logging()")
+@pytest.mark.parametrize("how", ["configure_command_logging()", ANY_COMMAND])
+def test_a_commands_log_is_beside_its_output_and_shows_no_local_variable(how: str) -> None:
+    done = logged(how)
     assert "ValueError: it went wrong" in done.stderr
     assert "of no interest" not in done.stderr
     assert "correct horse" not in done.stderr
