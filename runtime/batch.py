@@ -15,6 +15,11 @@ from runtime.work import Command, Message, Outcome
 
 ACCEPTED: Final = "accepted"
 
+GATHER_SECONDS: Final = 0.004
+"""Little beside what a hop takes, and enough for a busy service to do several messages at once."""
+FOLLOWER_GATHER_SECONDS: Final = 0.025
+"""For services that nobody waits for."""
+
 
 @dataclass(eq=False)
 class Local:

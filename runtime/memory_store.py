@@ -78,13 +78,19 @@ class MemoryTransaction:
         """There is no SQL here."""
         return
 
-    async def lock_cursors(self, streams: Collection[str]) -> dict[str, int]:
-        """Return the cursors; the store's own lock is all there is."""
-        return {name: self._tables.cursors.get(name, 0) for name in streams}
+    async def lock(
+        self, cursors: Collection[str], heads: Collection[str]
+    ) -> tuple[dict[str, int], dict[str, Head]]:
+        """Return cursors and heads; the store's own lock is all there is."""
+        applied = {name: self._tables.cursors.get(name, 0) for name in cursors}
+        return applied, await self.lock_heads(heads)
 
-    async def read_cursors(self, streams: Collection[str]) -> dict[str, int]:
-        """Return the cursors."""
-        return {name: self._tables.cursors.get(name, 0) for name in streams}
+    async def read(
+        self, cursors: Collection[str], keys: Collection[tuple[str, str]]
+    ) -> tuple[dict[str, int], dict[tuple[str, str], bytes]]:
+        """Return cursors and documents."""
+        applied = {name: self._tables.cursors.get(name, 0) for name in cursors}
+        return applied, await self.documents(keys)
 
     async def lock_heads(self, streams: Collection[str]) -> dict[str, Head]:
         """Return copies of the heads, new ones at version 0."""

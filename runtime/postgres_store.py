@@ -4,9 +4,11 @@ Locks are taken in one order everywhere (cursors by name, then heads by id), so 
 share a database wait for each other instead of deadlocking. There is no global lock.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import re
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any, Final
 
 import asyncpg
 
@@ -89,90 +91,59 @@ class PostgresTransaction:
         """The connection the transaction is open on, for SQL projections."""
         return self._connection  # type: ignore[return-value]  # the proxy has the same methods
 
-    async def lock_cursors(self, streams: Collection[str]) -> dict[str, int]:
-        """Lock the cursors by name; those that do not exist yet are made."""
-        wanted = sorted(set(streams))
-        found = await self._locked_cursors(wanted)
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            made = await self._connection.fetch(
-                """insert into inbox_cursors (stream, sequence)
-                   select name, 0 from unnest($1::text[]) name on conflict do nothing
-                   returning stream""",
-                missing,
-            )
-            found |= {row["stream"]: 0 for row in made}
-            raced = [name for name in missing if name not in found]
-            found |= await self._locked_cursors(raced)
-        return found
+    async def lock(
+        self, cursors: Collection[str], heads: Collection[str]
+    ) -> tuple[dict[str, int], dict[str, Head]]:
+        """Lock cursors by name, then heads by id; those that do not exist yet are made."""
+        applied: dict[str, int] = {}
+        found: dict[str, Head] = {}
+        wanted, streams = sorted(set(cursors)), sorted(set(heads))
+        while wanted or streams:
+            rows = await self._connection.fetch(*lock_statement(wanted, streams))
+            for row in rows:
+                if row["version"] is None:
+                    applied[row["name"]] = row["sequence"]
+                else:
+                    found[row["name"]] = Head(**dict(row))
+            # What is missing now, somebody else has made since the statement began.
+            wanted = [name for name in wanted if name not in applied]
+            streams = [name for name in streams if name not in found]
+        return applied, found
 
-    async def _locked_cursors(self, streams: list[str]) -> dict[str, int]:
-        if not streams:
-            return {}
+    async def read(
+        self, cursors: Collection[str], keys: Collection[tuple[str, str]]
+    ) -> tuple[dict[str, int], dict[tuple[str, str], bytes]]:
+        """Read cursors and documents."""
+        if not cursors and not keys:
+            return {}, {}
         rows = await self._connection.fetch(
-            """select stream, sequence from inbox_cursors where stream = any($1::text[])
-               order by stream for update""",
-            streams,
-        )
-        return {row["stream"]: row["sequence"] for row in rows}
-
-    async def read_cursors(self, streams: Collection[str]) -> dict[str, int]:
-        """Read cursors without locking."""
-        if not streams:
-            return {}
-        rows = await self._connection.fetch(
-            "select stream, sequence from inbox_cursors where stream = any($1::text[])",
-            list(streams),
-        )
-        return dict.fromkeys(streams, 0) | {row["stream"]: row["sequence"] for row in rows}
-
-    async def lock_heads(self, streams: Collection[str]) -> dict[str, Head]:
-        """Lock the heads by id; those that do not exist yet are made, at version 0."""
-        wanted = sorted(set(streams))
-        found = await self._locked_heads(wanted)
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            await self._connection.execute(
-                """insert into streams (name) select name from unnest($1::text[]) name
-                   on conflict do nothing""",
-                missing,
-            )
-            found |= await self._locked_heads(missing)
-        return found
-
-    async def _locked_heads(self, streams: list[str]) -> dict[str, Head]:
-        if not streams:
-            return {}
-        rows = await self._connection.fetch(
-            """select name, version, sequence, last_at, last_hash, state from streams
-               where name = any($1::text[]) order by id for update""",
-            streams,
-        )
-        return {row["name"]: Head(**dict(row)) for row in rows}
-
-    async def documents(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-        """Return those documents of (collection, key) that exist."""
-        if not keys:
-            return {}
-        rows = await self._connection.fetch(
-            """select d.collection, d.key, d.body
-               from unnest($1::text[], $2::text[]) as wanted (collection, key)
-               join documents d using (collection, key)""",
+            _READ,
+            list(cursors),
             [collection for collection, _ in keys],
             [key for _, key in keys],
         )
-        return {(row["collection"], row["key"]): row["body"] for row in rows}
+        applied = dict.fromkeys(cursors, 0)
+        documents: dict[tuple[str, str], bytes] = {}
+        for row in rows:
+            if row["collection"] is None:
+                applied[row["key"]] = row["sequence"]
+            else:
+                documents[row["collection"], row["key"]] = row["body"]
+        return applied, documents
+
+    async def lock_heads(self, streams: Collection[str]) -> dict[str, Head]:
+        """Lock the heads by id; those that do not exist yet are made, at version 0."""
+        return (await self.lock((), streams))[1]
+
+    async def documents(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        """Return those documents of (collection, key) that exist."""
+        return (await self.read((), keys))[1]
 
     async def write(self, changes: Changes) -> None:
-        """Write everything, each table by one statement."""
-        if changes.facts:
-            await self._insert_facts(changes.facts)
-        if changes.heads:
-            await self._update_heads(changes.heads)
-        if changes.outbox:
-            await self._insert_outbox(changes.outbox)
-        if changes.documents:
-            await self._write_documents(changes)
+        """Write everything, each table by one part of one statement.
+
+        What is set aside comes before, and is told apart: the cursors make due what waits.
+        """
         if changes.set_aside:
             await self._set_aside(changes.set_aside)
         if changes.settled:
@@ -183,85 +154,13 @@ class PostgresTransaction:
                 [stream for stream, _ in changes.settled],
                 [sequence for _, sequence in changes.settled],
             )
-        if changes.cursors:
-            await self._move_cursors(changes.cursors)
-
-    async def _insert_facts(self, facts: list[FactRow]) -> None:
+        parts = list(parts_of(changes))
+        if not parts:
+            return
         try:
-            await self._connection.execute(
-                """insert into facts (stream, version, id, at, body, actor, correlation_id,
-                                      causation_id, previous_hash, hash)
-                   select * from unnest($1::text[], $2::bigint[], $3::text[], $4::timestamptz[],
-                       $5::text[], $6::text[], $7::text[], $8::text[],
-                       $9::bytea[], $10::bytea[])""",
-                [fact.stream for fact in facts],
-                [fact.version for fact in facts],
-                [fact.id for fact in facts],
-                [fact.at for fact in facts],
-                [fact.body for fact in facts],
-                [fact.actor for fact in facts],
-                [fact.correlation_id for fact in facts],
-                [fact.causation_id for fact in facts],
-                [fact.previous_hash for fact in facts],
-                [fact.hash for fact in facts],
-            )
+            await self._connection.execute(*one_statement(parts))
         except asyncpg.UniqueViolationError as error:
             raise WrongVersionError(str(error)) from error
-
-    async def _update_heads(self, heads: list[Head]) -> None:
-        await self._connection.execute(
-            """update streams s
-               set version = n.version, sequence = n.sequence, last_at = n.last_at,
-                   last_hash = n.last_hash, state = n.state
-               from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[],
-                           $5::bytea[], $6::bytea[])
-                   as n (name, version, sequence, last_at, last_hash, state)
-               where s.name = n.name""",
-            [head.name for head in heads],
-            [head.version for head in heads],
-            [head.sequence for head in heads],
-            [head.last_at for head in heads],
-            [head.last_hash for head in heads],
-            [head.state for head in heads],
-        )
-
-    async def _insert_outbox(self, rows: list[OutboxRow]) -> None:
-        await self._connection.execute(
-            """with written as (
-                   insert into outbox (id, subject, stream, sequence, body)
-                   select id, subject, stream, sequence, body
-                   from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-                        with ordinality as n (id, subject, stream, sequence, body, place)
-                   order by place
-                   returning position, created_at)
-               insert into outbox_pending (position, created_at)
-               select position, created_at from written""",
-            [row.id for row in rows],
-            [row.subject for row in rows],
-            [row.stream for row in rows],
-            [row.sequence for row in rows],
-            [row.body for row in rows],
-        )
-
-    async def _write_documents(self, changes: Changes) -> None:
-        kept, deleted = changed_documents(changes)
-        if kept:
-            await self._connection.execute(
-                """insert into documents (collection, key, body)
-                   select * from unnest($1::text[], $2::text[], $3::bytea[])
-                   on conflict (collection, key) do update set body = excluded.body""",
-                [collection for collection, _ in kept],
-                [key for _, key in kept],
-                list(kept.values()),
-            )
-        if deleted:
-            await self._connection.execute(
-                """delete from documents d
-                   using unnest($1::text[], $2::text[]) as gone (collection, key)
-                   where d.collection = gone.collection and d.key = gone.key""",
-                [collection for collection, _ in deleted],
-                [key for _, key in deleted],
-            )
 
     async def _set_aside(self, messages: list[Waiting]) -> None:
         await self._connection.executemany(
@@ -281,18 +180,155 @@ class PostgresTransaction:
             ],
         )  # fmt: skip
 
-    async def _move_cursors(self, cursors: dict[str, int]) -> None:
-        """Move the cursors, and make due what waited for just that."""
-        await self._connection.execute(
-            """with moved as (
-                   update inbox_cursors c set sequence = n.sequence
-                   from unnest($1::text[], $2::bigint[]) as n (stream, sequence)
-                   where c.stream = n.stream
-                   returning c.stream, c.sequence)
-               update inbox_waiting w set due_at = w.first_at
-               from moved
-               where w.stream = moved.stream and w.sequence = moved.sequence + 1
-                 and w.parked_at is null and w.due_at is null""",
-            list(cursors),
-            list(cursors.values()),
+
+Part = tuple[str, tuple[Any, ...]]
+"""Statements of a `with`, with `$1` on for its own arguments, and these."""
+
+_LOCK_CURSORS: Final = """
+    locked_cursors as materialized (
+        select stream, sequence from inbox_cursors where stream = any($1::text[])
+        order by stream for update),
+    new_cursors as (
+        insert into inbox_cursors (stream, sequence)
+        select name, 0 from unnest($1::text[]) name
+        where not exists (select from locked_cursors l where l.stream = name)
+        on conflict do nothing returning stream, sequence)"""
+_CURSORS: Final = """
+    select stream as name, sequence, null::bigint as version, null::timestamptz as last_at,
+           null::bytea as last_hash, null::bytea as state
+    from (select * from locked_cursors union all select * from new_cursors) as cursors"""
+_LOCK_HEADS: Final = """
+    locked_heads as materialized (
+        select name, sequence, version, last_at, last_hash, state from streams
+        where name = any($1::text[]) {after} order by id for update),
+    new_heads as (
+        insert into streams (name) select name from unnest($1::text[]) name
+        where not exists (select from locked_heads l where l.name = name.name)
+        on conflict do nothing returning name, sequence, version, last_at, last_hash, state)"""
+_HEADS: Final = "select * from locked_heads union all select * from new_heads"
+# Nothing of the heads is looked at before the cursors are locked.
+_AFTER_CURSORS: Final = """
+    and (select count(*) from locked_cursors) + (select count(*) from new_cursors) >= 0"""
+
+_READ: Final = """
+    select null as collection, stream as key, sequence, null::bytea as body
+    from inbox_cursors where stream = any($1::text[])
+    union all
+    select d.collection, d.key, null, d.body
+    from unnest($2::text[], $3::text[]) as wanted (collection, key)
+    join documents d using (collection, key)"""
+
+
+def lock_statement(cursors: list[str], heads: list[str]) -> tuple[Any, ...]:
+    """Return the statement that locks these, cursors before heads, and its arguments."""
+    if not heads:
+        return f"with {_LOCK_CURSORS} {_CURSORS}", cursors
+    if not cursors:
+        return f"with {_LOCK_HEADS.format(after='')} {_HEADS}", heads
+    lock_heads = _LOCK_HEADS.format(after=_AFTER_CURSORS).replace("$1", "$2")
+    return f"with {_LOCK_CURSORS}, {lock_heads} {_CURSORS} union all {_HEADS}", cursors, heads
+
+
+def one_statement(parts: Sequence[Part]) -> tuple[Any, ...]:
+    """Return one statement that does all parts, and its arguments.
+
+    No part sees what another does, so none may touch another's rows. A round trip costs as much as
+    what it carries.
+    """
+    texts: list[str] = []
+    arguments: list[Any] = []
+    for text, values in parts:
+        moved = len(arguments)
+        texts.append(_PLACE.sub(lambda found, by=moved: f"${int(found[1]) + by}", text))  # type: ignore[misc]  # mypy wants no default
+        arguments += values
+    return f"with {', '.join(texts)} select", *arguments
+
+
+_PLACE: Final = re.compile(r"\$([0-9]+)")
+
+
+def parts_of(changes: Changes) -> Iterator[Part]:
+    """Return what writes the facts, heads, messages, documents and cursors of a transaction."""
+    if changes.facts:
+        yield _FACTS, _columns(changes.facts, _FACT)
+    if changes.heads:
+        yield _NEW_HEADS, _columns(changes.heads, _HEAD)
+    if changes.outbox:
+        yield _OUTBOX, _columns(changes.outbox, _MESSAGE)
+    kept, deleted = changed_documents(changes)
+    if kept:
+        yield (
+            _KEPT,
+            (
+                [collection for collection, _ in kept],
+                [key for _, key in kept],
+                list(kept.values()),
+            ),
         )
+    if deleted:
+        yield (
+            _DELETED,
+            ([collection for collection, _ in deleted], [key for _, key in deleted]),
+        )
+    if changes.cursors:
+        yield _MOVED, (list(changes.cursors), list(changes.cursors.values()))
+
+
+def _columns(rows: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], ...]:
+    return tuple([getattr(row, name) for row in rows] for name in names)
+
+
+_FACT: Final = (
+    *("stream", "version", "id", "at", "body", "actor", "correlation_id", "causation_id"),
+    *("previous_hash", "hash"),
+)
+_HEAD: Final = ("name", "version", "sequence", "last_at", "last_hash", "state")
+_MESSAGE: Final = ("id", "subject", "stream", "sequence", "body")
+
+_FACTS: Final = """
+    facts_written as (
+        insert into facts (stream, version, id, at, body, actor, correlation_id, causation_id,
+                           previous_hash, hash)
+        select * from unnest($1::text[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[],
+                             $6::text[], $7::text[], $8::text[], $9::bytea[], $10::bytea[]))"""
+_NEW_HEADS: Final = """
+    heads_written as (
+        update streams s
+        set version = n.version, sequence = n.sequence, last_at = n.last_at,
+            last_hash = n.last_hash, state = n.state
+        from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bytea[],
+                    $6::bytea[]) as n (name, version, sequence, last_at, last_hash, state)
+        where s.name = n.name)"""
+_OUTBOX: Final = """
+    messages_written as (
+        insert into outbox (id, subject, stream, sequence, body)
+        select id, subject, stream, sequence, body
+        from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+             with ordinality as n (id, subject, stream, sequence, body, place)
+        order by place
+        returning position, created_at),
+    messages_pending as (
+        insert into outbox_pending (position, created_at)
+        select position, created_at from messages_written)"""
+_KEPT: Final = """
+    documents_kept as (
+        insert into documents (collection, key, body)
+        select * from unnest($1::text[], $2::text[], $3::bytea[])
+        on conflict (collection, key) do update set body = excluded.body)"""
+_DELETED: Final = """
+    documents_deleted as (
+        delete from documents d
+        using unnest($1::text[], $2::text[]) as gone (collection, key)
+        where d.collection = gone.collection and d.key = gone.key)"""
+# What waited for just that is due now.
+_MOVED: Final = """
+    cursors_moved as (
+        update inbox_cursors c set sequence = n.sequence
+        from unnest($1::text[], $2::bigint[]) as n (stream, sequence)
+        where c.stream = n.stream
+        returning c.stream, c.sequence),
+    made_due as (
+        update inbox_waiting w set due_at = w.first_at
+        from cursors_moved m
+        where w.stream = m.stream and w.sequence = m.sequence + 1
+          and w.parked_at is null and w.due_at is null)"""

@@ -76,6 +76,7 @@ class Processor:
         wake_relay: Callable[[], None],
         decode_waiting: Callable[[Waiting], Delivery],
         floor: DocumentKey | None = None,
+        gather_seconds: float = 0.0,
     ) -> None:
         self._service = service
         self._store = store
@@ -89,6 +90,8 @@ class Processor:
         self._wake_relay = wake_relay
         self._decode_waiting = decode_waiting
         self._floor = floor
+        self._gather_seconds = gather_seconds
+        self._next_batch_at = 0.0
         self._queue: deque[Item] = deque()
         self._held_back = HeldBack()
         self._wake = asyncio.Event()
@@ -124,6 +127,7 @@ class Processor:
         while True:
             self.beat()
             await self._until_something()
+            await self._gather()
             batch = self._take()
             batch += await self._take_due()
             if batch:
@@ -158,6 +162,14 @@ class Processor:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    async def _gather(self) -> None:
+        """Let come what can go along; the first batch after a rest begins at once."""
+        now = asyncio.get_running_loop().time()
+        if self._queue and now < self._next_batch_at and len(self._queue) < BATCH_MAX:
+            await asyncio.sleep(self._next_batch_at - now)
+            now = self._next_batch_at
+        self._next_batch_at = now + self._gather_seconds
 
     def _take(self) -> list[Item]:
         items: list[Item] = list(self._held_back.take())
@@ -279,12 +291,8 @@ class Processor:
         now = self._clock.now()
         batch = Batch()
         self._committing = False
-        deliveries = [item for item in items if isinstance(item, Delivery)]
         async with self._store.transaction() as transaction:
-            own = streams_of(deliveries)
-            cursors = await transaction.lock_cursors(own)
-            cursors |= await transaction.read_cursors(seen_by(deliveries, self._followed) - own)
-            work = await self._load(transaction, items, now)
+            cursors, work = await self._load(transaction, items, now)
             for item in items:
                 if isinstance(item, Delivery):
                     self._deliver(item, work, cursors, batch)
@@ -304,13 +312,18 @@ class Processor:
         batch.moved = bool(changes.cursors)
         return batch
 
-    async def _load(self, transaction: Transaction, items: Sequence[Item], now: datetime) -> Work:
+    async def _load(
+        self, transaction: Transaction, items: Sequence[Item], now: datetime
+    ) -> tuple[dict[str, int], Work]:
+        deliveries = [item for item in items if isinstance(item, Delivery)]
+        own = streams_of(deliveries)
         needs: list[Needs] = [self._handlers.needs(message_of(item)) for item in items]
         declared = frozenset(key for need in needs for key in need.documents)
         wanted = declared if self._floor is None else declared | {self._floor}
-        heads = await transaction.lock_heads({s for need in needs for s in need.streams})
-        documents = await transaction.documents(wanted)
-        return Work(
+        cursors, heads = await transaction.lock(own, {s for need in needs for s in need.streams})
+        seen = seen_by(deliveries, self._followed) - own
+        others, documents = await transaction.read(seen, wanted)
+        work = Work(
             service=self._service,
             kinds=self._kinds,
             refused=self._refused,
@@ -319,6 +332,7 @@ class Processor:
             documents=documents,
             declared_documents=declared,
         )
+        return cursors | others, work
 
     def _deliver(
         self, delivery: Delivery, work: Work, cursors: dict[str, int], batch: Batch

@@ -139,12 +139,22 @@ class Transaction(Protocol):
         """The Postgres connection, for SQL projections; the twin has none."""
         ...
 
-    async def lock_cursors(self, streams: Collection[str]) -> dict[str, int]:
-        """Return how far each stream was applied (0 if never), locked until the end."""
+    async def lock(
+        self, cursors: Collection[str], heads: Collection[str]
+    ) -> tuple[dict[str, int], dict[str, Head]]:
+        """Return how far each stream was applied (0 if never), and each own stream's head.
+
+        New heads are at version 0. All are locked until the end, the cursors first.
+        """
         ...
 
-    async def read_cursors(self, streams: Collection[str]) -> dict[str, int]:
-        """Return how far each stream was applied (0 if never), without locking."""
+    async def read(
+        self, cursors: Collection[str], keys: Collection[tuple[str, str]]
+    ) -> tuple[dict[str, int], dict[tuple[str, str], bytes]]:
+        """Return how far each stream was applied, without locking, and what documents there are.
+
+        They are as of now, not as of when a lock was asked for that had to be waited for.
+        """
         ...
 
     async def lock_heads(self, streams: Collection[str]) -> dict[str, Head]:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from contracts.catalog.v1 import RequestRefused
+from runtime.batch import FOLLOWER_GATHER_SECONDS
 from runtime.process import Service
 from services.catalog.handlers import KINDS, CatalogHandlers
 from services.catalog.projections.deployments import Deployments
@@ -25,4 +26,5 @@ def build(settings: CatalogSettings) -> Service:
         projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(syncing.run_syncs,),
+        gather_seconds=FOLLOWER_GATHER_SECONDS,
     )

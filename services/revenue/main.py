@@ -3,6 +3,7 @@
 from typing import Final
 
 from contracts.revenue.v1 import RequestRefused
+from runtime.batch import FOLLOWER_GATHER_SECONDS
 from runtime.process import Service
 from runtime.segments.schedule import seal_by_schedule
 from services.revenue.closing import close_on_request
@@ -41,4 +42,5 @@ def build(settings: RevenueSettings) -> Service:
             seal_by_schedule("revenue", settings),
         ),
         measures=(DUE_WEBHOOKS,),
+        gather_seconds=FOLLOWER_GATHER_SECONDS,
     )

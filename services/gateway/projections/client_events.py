@@ -49,11 +49,14 @@ from services.gateway.projections.webhooks import delivery_status
 from services.gateway.stars import average
 from services.gateway.times import rfc_3339
 
-_LOCK: Final = "select pg_advisory_xact_lock(hashtext('tollgate.client_events'))"
+# A position is given as a row is written: after the lock, of which there is one row.
 _INSERT: Final = """
+    with alone as materialized (
+        select pg_advisory_xact_lock(hashtext('tollgate.client_events')))
     insert into client_events (kind, user_id, roles, everyone, data)
     select kind, user_id, string_to_array(roles, ' '), everyone, data
-    from unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[])
+    from alone,
+         unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[])
          with ordinality as told (kind, user_id, roles, everyone, data, place)
     order by place"""
 
@@ -91,7 +94,6 @@ class ClientEvents:
         if not told:
             return
         told = await _addressed(connection, told)
-        await connection.execute(_LOCK)
         await connection.execute(
             _INSERT,
             [each.kind for each in told],

@@ -23,7 +23,8 @@ from contracts.envelope import Envelope
 from runtime.projector import Change
 from services.gateway.projections.statements import SqlProjection, Statement
 
-# A deployment that is tried again is there already, and was counted when it came to be.
+# In one round trip, for it is what customers wait for. A deployment that is tried again is there
+# already, and was counted when it came to be; one that comes to be is none that is there.
 _QUEUED = """
     with came_to_be as (
         insert into deployments (deployment_id, user_id, module_id, module_name, module_version,
@@ -31,14 +32,24 @@ _QUEUED = """
                                  purchased_part, status, owns_resources, sequence, created_at,
                                  updated_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'QUEUED', false, $12, $13, $13)
-        on conflict (deployment_id) do nothing returning user_id)
-    insert into deployment_counts (kind, key, deployments) select 'user', user_id, 1 from came_to_be
-    on conflict (kind, key) do update
-    set deployments = deployment_counts.deployments + excluded.deployments"""
-_QUEUED_AGAIN = """
-    update deployments set status = 'QUEUED', error = null, sequence = $2, updated_at = $3,
-                           credit_cost = $4, awarded_part = $5, purchased_part = $6
-    where deployment_id = $1 and sequence < $2"""
+        on conflict (deployment_id) do nothing returning user_id),
+    counted as (
+        insert into deployment_counts (kind, key, deployments)
+        select 'user', user_id, 1 from came_to_be
+        on conflict (kind, key) do update
+        set deployments = deployment_counts.deployments + excluded.deployments),
+    again as (
+        update deployments set status = 'QUEUED', error = null, sequence = $12, updated_at = $14,
+                               credit_cost = $9, awarded_part = $10, purchased_part = $11
+        where deployment_id = $1 and sequence < $12),
+    build as (
+        insert into builds (build_id, deployment_id, action, status, created_at, user_id,
+                            module_name, module_version, variables)
+        values ($15, $1, $16, 'QUEUED', $13, $2, $4, $5, $8)
+        on conflict (build_id) do nothing)
+    insert into deployment_statuses (deployment_id, sequence, status, build_id, at)
+    values ($1, $12, 'QUEUED', $15, $13)
+    on conflict (deployment_id, sequence) do nothing"""
 _BUILD = """
     insert into builds (build_id, deployment_id, action, status, created_at, user_id, module_name,
                         module_version, variables)
@@ -90,9 +101,6 @@ def _statements(change: Change) -> Iterator[Statement]:
 
 
 def _queued(change: Envelope[DeploymentEvent], event: DeploymentQueued) -> Iterator[Statement]:
-    place = (event.deployment_id, change.sequence)
-    price = (event.credit_cost, event.awarded_part, event.purchased_part)
-    made_of = (event.module_name, event.module_version, event.variables)
     yield (
         _QUEUED,
         (
@@ -104,20 +112,16 @@ def _queued(change: Envelope[DeploymentEvent], event: DeploymentQueued) -> Itera
             event.partner_id,
             event.project,
             event.variables,
-            *price,
+            event.credit_cost,
+            event.awarded_part,
+            event.purchased_part,
             change.sequence,
             event.created_at,
+            change.time,
+            event.build_id,
+            event.action,
         ),
     )
-    yield _QUEUED_AGAIN, (*place, change.time, *price)
-    yield (
-        _BUILD,
-        (
-            *(event.build_id, event.deployment_id, event.action, event.created_at),
-            *(event.user_id, *made_of),
-        ),
-    )
-    yield _STATUS, (*place, "QUEUED", event.build_id, event.created_at)
 
 
 def status_of(event: DeploymentEvent) -> str | None:  # noqa: PLR0911 - one return for each message

@@ -55,11 +55,25 @@ _MOVE = """
     where lot_id = $1"""
 _DISPUTE = """
     update lots set disputes_open = disputes_open + $2 where lot_id = any($1::text[])"""
-_HOLD = """
+# All that a hold changes, in one round trip, for customers wait for it.
+_HELD = f"""
+    with balance as ({_BALANCE}),
+    line as (
+        insert into credit_history (user_id, sequence, id, at, type, credits, awarded_delta,
+                                    purchased_delta, awarded, purchased, awarded_held,
+                                    purchased_held, awarded_frozen, purchased_frozen, debt,
+                                    deployment_id, lot_id, reason, actor)
+        values ($1, $9, $11, $10, $12, $13, $14, $15, $2, $3, $4, $5, $6, $7, $8, $16, $17, $18,
+                $19)
+        on conflict (user_id, sequence) do nothing),
+    moved as (
+        update lots set held = lots.held + part.credits
+        from unnest($20::text[], $21::bigint[]) as part (lot_id, credits)
+        where lots.lot_id = part.lot_id)
     insert into holds (hold_id, deployment_id, user_id, status, cost, awarded_part, purchased_part,
                        placed_at)
-    values ($1, $2, $3, 'HELD', $4, $5, $6, $7)
-    on conflict (hold_id) do nothing"""
+    values ($22, $16, $1, 'HELD', $23, $24, $25, $26)
+    on conflict (hold_id) do nothing"""  # noqa: S608 - a statement of our own
 _HOLD_ENDED = "update holds set status = $2, ended_at = $3, reason = $4 where hold_id = $1"
 _HOLD_REFUNDED = "update holds set refunded = $2 where hold_id = $1"
 
@@ -80,8 +94,12 @@ def _statements(change: Change) -> Iterator[Statement]:
         event.balance.purchased_frozen,
         event.balance.debt,
     )
-    yield _BALANCE, (event.user_id, *balance, change.sequence, change.time)
+    now = (event.user_id, *balance, change.sequence, change.time)
     line = history_line(event)
+    if isinstance(event, HoldPlaced) and line is not None:
+        yield _HELD, (*now, change.id, *line, *_hold_values(event.hold))
+        return
+    yield _BALANCE, now
     if line is not None:
         kind, credits_moved, awarded, purchased, *rest = line
         numbers = (credits_moved, awarded, purchased, *balance)
@@ -179,8 +197,6 @@ def _lots(event: WalletEvent) -> Iterator[Statement]:
             yield _granted(event.user_id, lot, event.reason, event.awarded_by)
         case CreditsPurchased(lot=lot):
             yield _granted(event.user_id, lot, None, event.recorded_by)
-        case HoldPlaced(hold=hold):
-            yield from (_moved(lot_id, held=n) for lot_id, n in _by_lot(hold.slices))
         case HoldReleased(hold=hold, voided=voided):
             yield from (_moved(lot_id, held=-n) for lot_id, n in _by_lot(hold.slices))
             yield from (_moved(lot_id, spent=n, voided=n) for lot_id, n in _by_lot(voided))
@@ -236,8 +252,6 @@ def _by_lot(slices: Iterable[Slice]) -> list[tuple[str, int]]:
 
 def _holds(event: WalletEvent, change: Envelope[WalletEvent]) -> Iterator[Statement]:
     match event:
-        case HoldPlaced(hold=hold):
-            yield _HOLD, _hold_values(hold)
         case HoldSettled(hold=hold):
             yield _HOLD_ENDED, (hold.hold_id, "SETTLED", event.settled_at, None)
         case HoldReleased(hold=hold, reason=reason):
@@ -249,8 +263,10 @@ def _holds(event: WalletEvent, change: Envelope[WalletEvent]) -> Iterator[Statem
 
 
 def _hold_values(hold: Hold) -> tuple[object, ...]:
+    by_lot = _by_lot(hold.slices)
     parts = (hold.cost, hold.awarded_credits, hold.purchased_credits)
-    return (hold.hold_id, hold.deployment_id, hold.user_id, *parts, hold.placed_at)
+    lots = ([lot_id for lot_id, _ in by_lot], [credits_held for _, credits_held in by_lot])
+    return (*lots, hold.hold_id, *parts, hold.placed_at)
 
 
 WALLETS = SqlProjection(
