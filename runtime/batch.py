@@ -15,11 +15,6 @@ from runtime.work import Command, Message, Outcome
 
 ACCEPTED: Final = "accepted"
 
-GATHER_SECONDS: Final = 0.004
-"""Little beside what a hop takes, and enough for a busy service to do several messages at once."""
-FOLLOWER_GATHER_SECONDS: Final = 0.025
-"""For services that nobody waits for."""
-
 
 @dataclass(eq=False)
 class Local:
@@ -42,6 +37,11 @@ def correlation_of(item: Item) -> str:
     if isinstance(item, Delivery):
         return item.envelope.correlationid
     return item.command.correlation_id
+
+
+def never(_: Message) -> bool:
+    """No message may wait for others."""
+    return False
 
 
 @dataclass

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from contracts.envelope import Envelope
 from contracts.events import RequestRefused
-from runtime.batch import GATHER_SECONDS
+from runtime.batch import never
 from runtime.bus import Bus
 from runtime.bus_topology import Topology
 from runtime.clock import Clock, system_clock
@@ -36,7 +36,7 @@ from runtime.settings import RuntimeSettings
 from runtime.spans import Spans
 from runtime.store import StreamKind
 from runtime.telemetry import build_spans, configure_logging
-from runtime.work import DocumentKey, Handlers
+from runtime.work import DocumentKey, Handlers, Message
 
 DATABASE_RETRY_SECONDS: Final = 0.2
 STATEMENT_SECONDS_MAX: Final = 30
@@ -64,8 +64,9 @@ class Service:
     `tasks` run until they are cancelled; one that ends or raises ends the process. With `own_http`
     the service serves `/healthz`, `/readyz` and `/metrics` itself. `prepare` runs before anything
     else does; `package` holds the migrations, where that is not `services.<name>`. `floor` is the
-    document that holds a `TimeFloor`; `measures` are read again and again, for metrics. Batches
-    begin `gather_seconds` apart, or further: the longer, the less each message costs.
+    document that holds a `TimeFloor`; `measures` are read again and again, for metrics. A
+    message that is `unhurried`, because nobody waits for what it brings, waits for others to go
+    along with, a few hundredths of a second at most: together they cost little more than one.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Service:
     package: str | None = None
     floor: DocumentKey | None = None
     measures: tuple[Measure, ...] = ()
-    gather_seconds: float = GATHER_SECONDS
+    unhurried: Callable[[Message], bool] = never
 
 
 @dataclass
@@ -197,7 +198,7 @@ def _compose(
         wake_relay=relay.wake,
         decode_waiting=consumption.from_waiting,
         floor=service.floor,
-        gather_seconds=service.gather_seconds,
+        unhurried=service.unhurried,
     )
     running = Running(service, settings, wiring, pool, store, processor, relay, bus, clock, spans)
     processor.beat = running.liveness.beat("processor")

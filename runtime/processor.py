@@ -9,6 +9,7 @@ it is tried again later, and parked when that does not help.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +18,7 @@ import asyncpg
 import structlog
 
 from contracts.events import RequestRefused
-from runtime.batch import Batch, Item, Local, correlation_of, message_of
+from runtime.batch import Batch, Item, Local, correlation_of, message_of, never
 from runtime.clock import Clock
 from runtime.database_health import DatabaseHealth
 from runtime.floor import not_before_floor
@@ -27,12 +28,13 @@ from runtime.projector import Projection
 from runtime.refusal import Refusal
 from runtime.spans import Spans, within
 from runtime.store import Changes, Store, StreamKind, Transaction, Waiting
-from runtime.work import Command, DocumentKey, Handlers, Needs, Outcome, Work
+from runtime.work import Command, DocumentKey, Handlers, Message, Needs, Outcome, Work
 
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 4_000
 IDLE_POLL_SECONDS: Final = 0.25
 HELD_BACK_POLL_SECONDS: Final = 0.01
+UNHURRIED_SECONDS_MAX: Final = 0.03
 OUTAGE_RETRY_SECONDS: Final = 0.25
 
 OUTAGES: Final = (
@@ -76,7 +78,7 @@ class Processor:
         wake_relay: Callable[[], None],
         decode_waiting: Callable[[Waiting], Delivery],
         floor: DocumentKey | None = None,
-        gather_seconds: float = 0.0,
+        unhurried: Callable[[Message], bool] = never,
     ) -> None:
         self._service = service
         self._store = store
@@ -90,8 +92,8 @@ class Processor:
         self._wake_relay = wake_relay
         self._decode_waiting = decode_waiting
         self._floor = floor
-        self._gather_seconds = gather_seconds
-        self._next_batch_at = 0.0
+        self._unhurried = unhurried
+        self._nudge: asyncio.TimerHandle | None = None
         self._queue: deque[Item] = deque()
         self._held_back = HeldBack()
         self._wake = asyncio.Event()
@@ -127,7 +129,6 @@ class Processor:
         while True:
             self.beat()
             await self._until_something()
-            await self._gather()
             batch = self._take()
             batch += await self._take_due()
             if batch:
@@ -149,27 +150,22 @@ class Processor:
         self._queue.append(item)
         if len(self._queue) >= QUEUE_MAX:
             self._room.clear()
-        self._wake.set()
+        if len(self._queue) >= BATCH_MAX or not self._unhurried(message_of(item)):
+            self._wake.set()
+        elif self._nudge is None:
+            loop = asyncio.get_running_loop()
+            self._nudge = loop.call_later(UNHURRIED_SECONDS_MAX, self._wake.set)
 
     async def _until_something(self) -> None:
-        if self._queue:
+        """Wait for what is not to wait; the rest goes along with it, or after its own while."""
+        if self._wake.is_set():
             await asyncio.sleep(0)
-            return
-        wait = HELD_BACK_POLL_SECONDS if self._held_back.deliveries else IDLE_POLL_SECONDS
+        else:
+            wait = HELD_BACK_POLL_SECONDS if self._held_back.deliveries else IDLE_POLL_SECONDS
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
         self._wake.clear()
-        try:
-            async with asyncio.timeout(wait):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
-    async def _gather(self) -> None:
-        """Let come what can go along; the first batch after a rest begins at once."""
-        now = asyncio.get_running_loop().time()
-        if self._queue and now < self._next_batch_at and len(self._queue) < BATCH_MAX:
-            await asyncio.sleep(self._next_batch_at - now)
-            now = self._next_batch_at
-        self._next_batch_at = now + self._gather_seconds
 
     def _take(self) -> list[Item]:
         items: list[Item] = list(self._held_back.take())
@@ -177,6 +173,11 @@ class Processor:
             items.append(self._queue.popleft())
         if len(self._queue) < QUEUE_MAX:
             self._room.set()
+        if self._queue:
+            self._wake.set()
+        elif self._nudge is not None:
+            self._nudge.cancel()
+            self._nudge = None
         return items
 
     async def _take_due(self) -> list[Item]:

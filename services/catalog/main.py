@@ -3,8 +3,10 @@
 from typing import Final
 
 from contracts.catalog.v1 import RequestRefused
-from runtime.batch import FOLLOWER_GATHER_SECONDS
+from contracts.deployer.v1 import DeploymentEvent
+from contracts.envelope import Envelope
 from runtime.process import Service
+from runtime.work import Message
 from services.catalog.handlers import KINDS, CatalogHandlers
 from services.catalog.projections.deployments import Deployments
 from services.catalog.projections.modules import Modules
@@ -26,5 +28,10 @@ def build(settings: CatalogSettings) -> Service:
         projections=PROJECTIONS,
         refused=RequestRefused,
         tasks=(syncing.run_syncs,),
-        gather_seconds=FOLLOWER_GATHER_SECONDS,
+        unhurried=unhurried,
     )
+
+
+def unhurried(message: Message) -> bool:
+    """Whether nobody waits: what becomes of deployments is only kept, for ratings."""
+    return isinstance(message, Envelope) and isinstance(message.data, DeploymentEvent)

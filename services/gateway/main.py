@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from contracts.envelope import Envelope
 from runtime.process import Running, Service
 from runtime.processor import UnavailableError
+from runtime.work import Message
 from services.gateway.decider.settings import EstablishSettings
 from services.gateway.gateway import put_together
 from services.gateway.handlers import GatewayHandlers, SetSettings
@@ -19,7 +21,7 @@ from services.gateway.projections.ledger import LEDGER
 from services.gateway.projections.modules import MODULES
 from services.gateway.projections.months import MONTHS
 from services.gateway.projections.pins import PINS
-from services.gateway.projections.requests import REQUESTS
+from services.gateway.projections.requests import REQUESTS, may_answer
 from services.gateway.projections.revenue import REVENUE
 from services.gateway.projections.settings import SETTINGS
 from services.gateway.projections.syncs import SYNCS
@@ -76,7 +78,13 @@ def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service
         projections=PROJECTIONS,
         tasks=(http, logs, keep_house, keep_in_sync, establish_settings),
         own_http=True,
+        unhurried=unhurried,
     )
+
+
+def unhurried(message: Message) -> bool:
+    """Whether nobody waits: neither a call that carries out a command, nor one for an answer."""
+    return isinstance(message, Envelope) and not may_answer(message)
 
 
 async def serve_api(running: Running, wakes: Wakes) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.deployer.v1 import DeploymentEvent, HoldRequested
+from contracts.envelope import Envelope
 from contracts.ledger.v1 import RequestRefused
 from runtime.process import Service
 from runtime.projector import OfKind, Projection
@@ -56,6 +58,16 @@ def build(settings: LedgerSettings) -> Service:
         ),
         floor=FLOOR,
         measures=measures(),
+        unhurried=unhurried,
+    )
+
+
+def unhurried(message: Message) -> bool:
+    """Whether nobody waits: of a deployment, for all but whether its credits can be held."""
+    return (
+        isinstance(message, Envelope)
+        and isinstance(message.data, DeploymentEvent)
+        and not isinstance(message.data, HoldRequested)
     )
 
 

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from contracts.envelope import Envelope
+from contracts.ledger.v1 import WalletEvent
 from contracts.revenue.v1 import RequestRefused
-from runtime.batch import FOLLOWER_GATHER_SECONDS
 from runtime.process import Service
 from runtime.segments.schedule import seal_by_schedule
+from runtime.work import Message
 from services.revenue.closing import close_on_request
 from services.revenue.handlers import EarningHandlers, RevenueHandlers
 from services.revenue.metrics import DUE_WEBHOOKS
@@ -42,5 +44,10 @@ def build(settings: RevenueSettings) -> Service:
             seal_by_schedule("revenue", settings),
         ),
         measures=(DUE_WEBHOOKS,),
-        gather_seconds=FOLLOWER_GATHER_SECONDS,
+        unhurried=unhurried,
     )
+
+
+def unhurried(message: Message) -> bool:
+    """Whether nobody waits: what was spent is valued when it is."""
+    return isinstance(message, Envelope) and isinstance(message.data, WalletEvent)
