@@ -2,11 +2,14 @@
 
 import base64
 import json
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwe
+from joserfc.jwk import OctKey
 
 from runtime.sealing import (
     VALUE_BYTES_MAX,
@@ -41,6 +44,34 @@ def test_a_large_value_comes_back_too(size: int) -> None:
 def test_what_could_not_be_opened_again_is_not_encrypted() -> None:
     with pytest.raises(SealingError, match="at most"):
         DataKey.generate().encrypt(bytes(VALUE_BYTES_MAX + 1))
+
+
+@given(st.binary(max_size=200))
+def test_a_value_is_a_jwe_as_any_library_writes_and_reads_it(value: bytes) -> None:
+    key = DataKey.generate()
+    same = OctKey.import_key(key.raw)
+    assert jwe.decrypt_compact(key.encrypt(value), same).plaintext == value
+    header = {"alg": "dir", "enc": "A256GCM"}
+    assert key.decrypt(jwe.encrypt_compact(header, value, same)) == value
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda parts: [parts[0][:-1], *parts[1:]],
+        lambda parts: [parts[0], "AA", *parts[2:]],
+        lambda parts: [*parts[:2], parts[2][:-4], *parts[3:]],
+        lambda parts: [*parts[:4], parts[4][:-4]],
+        lambda parts: [*parts[:3], "é", parts[4]],
+        lambda parts: [*parts[:3], parts[3] + "!", parts[4]],
+        lambda parts: parts[:4],
+        lambda parts: [*parts, ""],
+    ],
+)
+def test_what_is_no_value_of_ours_is_refused(change: Callable[[list[str]], list[str]]) -> None:
+    key = DataKey.generate()
+    with pytest.raises(SealingError):
+        key.decrypt(".".join(change(key.encrypt(b"value of a secret").split("."))))
 
 
 @given(st.binary(max_size=200))
