@@ -53,8 +53,15 @@ class MemoryStore:
         ]
         return sorted(ready, key=lambda message: (message.stream, message.sequence))[:limit]
 
-    async def pending(self, limit: int) -> list[OutboxRow]:
+    async def pending(
+        self,
+        limit: int,
+        published: Sequence[int] = (),
+        *,
+        connection: object = None,  # noqa: ARG002 - there is none
+    ) -> list[OutboxRow]:
         """Return messages that are not yet marked as published, in the order of their writing."""
+        await self.mark_published(published)
         return [self._tables.outbox[position - 1] for position in self._tables.pending[:limit]]
 
     async def mark_published(self, positions: Sequence[int]) -> None:

@@ -43,6 +43,7 @@ class Relay:
         self._publisher = publisher
         self._spans = spans
         self._wake = asyncio.Event()
+        self._sent: list[int] = []
         self.beat: Callable[[], None] = lambda: None
 
     def wake(self) -> None:
@@ -51,21 +52,32 @@ class Relay:
 
     async def relay_once(self) -> int:
         """Send one round of what is pending; return how many messages that were."""
-        rows = await self._store.pending(RELAY_BATCH_MAX)
+        sent = await self._send()
+        await self._store.mark_published(self._sent)
+        self._sent = []
+        return sent
+
+    async def _send(self, connection: asyncpg.Connection | None = None) -> int:
+        """Send one round, and mark what the one before has sent."""
+        rows = await self._store.pending(RELAY_BATCH_MAX, self._sent, connection=connection)
+        self._sent = []
         for batch in batches(rows):
             with self._spans.publishing(batch):
                 await self._publisher.publish_batch(batch)
-            await self._store.mark_published([row.position for row in batch])
+            self._sent += [row.position for row in batch]
             PUBLISHED.inc(len(batch))
         return len(rows)
 
     async def run(self, leadership: asyncpg.Connection) -> None:
-        """Relay until the connection that holds the leadership is lost."""
+        """Relay until the connection that holds the leadership is lost, by that connection.
+
+        What was sent is marked by the next round, a tenth of a second later at most.
+        """
         while not leadership.is_closed():
             self.beat()
             self._wake.clear()
             try:
-                sent = await self.relay_once()
+                sent = await self._send(leadership)
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows are still there
                 RELAY_FAILURES.inc()
                 structlog.get_logger().warning("relay.failed", error=repr(error))

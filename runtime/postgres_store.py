@@ -24,6 +24,8 @@ from runtime.store import (
     changed_documents,
 )
 
+PENDING_SECONDS_MAX: Final = 30.0
+
 
 class PostgresStore:
     """Facts, heads, outbox, inbox and documents of one service's database."""
@@ -47,18 +49,29 @@ class PostgresStore:
         )
         return [Waiting(**dict(row)) for row in rows]
 
-    async def pending(self, limit: int) -> list[OutboxRow]:
+    async def pending(
+        self,
+        limit: int,
+        published: Sequence[int] = (),
+        *,
+        connection: asyncpg.Connection | None = None,
+    ) -> list[OutboxRow]:
         """Return messages that are not yet marked as published, in the order of their writing.
 
         A stream's messages are written under its head's lock, so whoever sees the later of two
         sees the earlier as well: a flag has no cursor and nothing to skip.
         """
-        rows = await self._pool.fetch(
-            """select o.id, o.subject, o.stream, o.sequence, o.body, o.position
+        rows = await (connection or self._pool).fetch(
+            """with gone as (
+                   delete from outbox_pending where position = any($2::bigint[]))
+               select o.id, o.subject, o.stream, o.sequence, o.body, o.position
                from outbox_pending p
                join outbox o on o.created_at = p.created_at and o.position = p.position
+               where p.position <> all($2::bigint[])
                order by p.position limit $1""",
             limit,
+            published,
+            timeout=PENDING_SECONDS_MAX,
         )
         return [OutboxRow(**dict(row)) for row in rows]
 

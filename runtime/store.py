@@ -181,8 +181,18 @@ class Store(Protocol):
         """Return waiting messages that are due and not parked, by stream and sequence."""
         ...
 
-    async def pending(self, limit: int) -> list[OutboxRow]:
-        """Return messages that are not yet marked as published, in the order of their writing."""
+    async def pending(
+        self,
+        limit: int,
+        published: Sequence[int] = (),
+        *,
+        connection: asyncpg.Connection | None = None,
+    ) -> list[OutboxRow]:
+        """Return messages that are not yet marked as published, in the order of their writing.
+
+        Those at the positions `published` are marked so by the way. It may be done on a connection
+        that the caller has.
+        """
         ...
 
     async def mark_published(self, positions: Sequence[int]) -> None:

@@ -1,5 +1,6 @@
 """The parts that the API works with, put together once for a process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,8 +51,14 @@ class Gateway:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Give a connection to the database; `TimeoutError` where none is free for too long."""
-        async with self.running.pool.acquire(timeout=CONNECTION_SECONDS_MAX) as connection:
+        pool = self.running.pool
+        # The pool's own time-out would make a task of it.
+        async with asyncio.timeout(CONNECTION_SECONDS_MAX):
+            connection = await pool.acquire()
+        try:
             yield connection
+        finally:
+            await pool.release(connection)
 
     async def execute(self, command: Any) -> Outcome:
         """Return what a command brought about; raises its `Refusal`."""
