@@ -12,6 +12,9 @@ from services.gateway.queries.builds import QueueStanding, queue_standing
 
 ALWAYS_READ_MAX: Final = 50
 KEPT_SECONDS: Final = 1.0
+KEPT_SHARE: Final = 100
+"""Of the time at most one part in so many is spent on reading; it keeps the loop from all else."""
+KEPT_SECONDS_MAX: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,14 @@ class Place:
 
 
 class QueueBoard:
-    """Tells places. A long queue is read once a second, however many ask; a short one always."""
+    """Tells places. A short queue is always read; a long one once a second, or more rarely.
+
+    However many ask: the longer it is, the more rarely.
+    """
 
     def __init__(self) -> None:
         self._kept: QueueStanding | None = None
-        self._read_at = 0.0
+        self._kept_until = 0.0
 
     async def place(self, connection: Connection, build: Mapping[str, Any], now: datetime) -> Place:
         """Return the place of a build that waits; one since the queue was read stands at its end.
@@ -46,9 +52,12 @@ class QueueBoard:
 
     async def _standing(self, connection: Connection) -> QueueStanding:
         kept = self._kept
-        if kept is not None and monotonic_seconds() - self._read_at < KEPT_SECONDS:
+        begun = monotonic_seconds()
+        if kept is not None and begun < self._kept_until:
             return kept
         standing = await queue_standing(connection)
         self._kept = standing if standing.waiting > ALWAYS_READ_MAX else None
-        self._read_at = monotonic_seconds()
+        read = monotonic_seconds()
+        kept_for = max(KEPT_SECONDS, (read - begun) * KEPT_SHARE)
+        self._kept_until = read + min(kept_for, KEPT_SECONDS_MAX)
         return standing
