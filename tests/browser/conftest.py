@@ -1,9 +1,14 @@
-"""One browser for all tests of the pages, and a system for each file of them.
+"""One browser and one system for all tests of the pages, and people of its own for each file.
 
 No test here is asynchronous: Playwright's own loop runs while its browser is open.
 """
 
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,10 +16,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.earning import Earning, earning
 from tests.browser.visitor import WAIT_MS_MAX, Visitor
+from tests.e2e import repositories
 from tests.e2e.person import Person
-from tests.support.story import Story, publish_examples, story, wait_for
+from tests.support.story import Story, module, publish_examples, story, sync, wait_for
 from tests.support.tools import program
 
+MODULES: Final = Path(__file__).parent / "modules"
 ROLES: Final = ("finance", "partner", "agent", "support")
 CREDITS: Final = 500
 
@@ -38,31 +45,71 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Story]:
-    """Run a system with the examples published, people of every role, and a user with credits.
-
-    Each file has its own: what one buys, publishes and sets is not there for the next.
-    """
+@pytest.fixture(scope="package")
+def world() -> Iterator[Story]:
+    """Run a system with the examples published, and its administrator."""
     with story() as told:
-        people = {role: told.everybody.get(role, told.newcomer) for role in ROLES}
-        for person in (told.user, *people.values()):
-            person.signs_up(name=person.email.partition("@")[0].capitalize())
-        for role, person in people.items():
-            told.admin.patches(f"/api/users/{person.id}", {"roles": ["user", role]})
-        told.admin.patches(f"/api/users/{told.user.id}", {"referred_by": told.agent.id})
         publish_examples(told)
-        for person in (told.user, told.finance):
-            award = {"user_id": person.id, "credits": CREDITS, "reason": "to begin with"}
-            told.admin.posts("/api/credits/awards", award)
         yield told
 
 
 @pytest.fixture(scope="module")
-def earned(stage: Story) -> Iterator[Earning]:
-    """Have a partner and the agent earn something."""
-    with earning(stage) as done:
+def stage(world: Story, request: pytest.FixtureRequest) -> Iterator[Story]:
+    """Give each file people of every role, and a user with credits; its settings end with it.
+
+    What one buys, deploys and pins is not there for the next. What is everybody's is: modules that
+    were published, and whatever the administrator sees of all.
+    """
+    domain = f"{request.path.stem.removeprefix('test_').replace('_', '-')}.example.org"
+    with ExitStack() as stack:
+
+        def person(name: str) -> Person:
+            found = Person(world.system.url, f"{name.lower()}@{domain}", secrets.token_hex(12))
+            return stack.enter_context(found).signs_up(name=name)
+
+        told = replace(
+            world,
+            finance=person("Fiona"),
+            user=person("Ursula"),
+            partner=person("Pia"),
+            agent=person("Arno"),
+            newcomer=person("Nora"),
+        )
+        for role in ROLES:
+            roles = {"roles": ["user", role]}
+            told.admin.patches(f"/api/users/{person_of(told, role).id}", roles)
+        told.admin.patches(f"/api/users/{told.user.id}", {"referred_by": told.agent.id})
+        for rich in (told.user, told.finance):
+            award = {"user_id": rich.id, "credits": CREDITS, "reason": "to begin with"}
+            told.admin.posts("/api/credits/awards", award)
+        before = told.admin.gets("/api/settings")
+        yield told
+        after = told.admin.gets("/api/settings")
+        told_only = {"version", "changed_at", "scheduled_shares", "platform_repository"}
+        changed = {name for name in before if before[name] != after[name]} - told_only
+        told.admin.patches("/api/settings", {name: before[name] for name in changed})
+
+
+@pytest.fixture(scope="package")
+def earned(world: Story) -> Iterator[Earning]:
+    """Have a partner and an agent earn something, once for all files."""
+    with earning(world) as done:
         yield done
+
+
+@pytest.fixture(scope="package")
+def every_kind(world: Story) -> Iterator[str]:
+    """Publish a partner's module with a variable of every kind; return its id."""
+    folder = world.folder / "every-kind"
+    shutil.copytree(MODULES, folder)
+    url = repositories.committed(folder)
+    with Person(world.system.url, "ophelia@example.org", secrets.token_hex(12)) as partner:
+        partner.signs_up(name="Ophelia's <i>works</i>")
+        world.admin.patches(f"/api/users/{partner.id}", {"roles": ["user", "partner"]})
+        partner.patches("/api/me", {"repository": {"url": url, "branch": "main"}})
+        report = sync(partner, "partner")
+        assert [each["problems"] for each in report["modules"]] == [[]]
+        yield str(module(partner, "every-kind")["id"])
 
 
 @pytest.fixture

@@ -24,29 +24,31 @@ class Earning:
     """
 
     partner: Person
+    agent: Person
     buyer: Person
     deployment_id: str
 
 
 @contextmanager
 def earning(stage: Story) -> Iterator[Earning]:
-    """Have a partner of their own earn from a buyer whom the stage's agent referred."""
+    """Have a partner earn from a buyer, and the agent who referred that buyer."""
     with ExitStack() as stack:
-        pauline, bert = (
+        pauline, arthur, bert = (
             stack.enter_context(Person(stage.system.url, f"{name}@example.org", PASSWORD))
-            for name in ("pauline", "bert")
+            for name in ("pauline", "arthur", "bert")
         )
-        for person in (pauline, bert):
+        for person in (pauline, arthur, bert):
             person.signs_up()
-        stage.admin.patches(f"/api/users/{pauline.id}", {"roles": ["user", "partner"]})
-        stage.admin.patches(f"/api/users/{bert.id}", {"referred_by": stage.agent.id})
+        for person, role in ((pauline, "partner"), (arthur, "agent")):
+            stage.admin.patches(f"/api/users/{person.id}", {"roles": ["user", role]})
+        stage.admin.patches(f"/api/users/{bert.id}", {"referred_by": arthur.id})
         shares = {"partner_revenue_share": "30.00", "agent_revenue_share": "5.00"}
         stage.admin.patches("/api/settings", shares)
         url = repositories.partners_repository(stage.folder / "paulines")
         pauline.patches("/api/me", {"repository": {"url": url, "branch": "main"}})
         assert sync(pauline, "partner")["status"] == "DONE"
         bought = {"user_id": bert.id, "credits": CREDITS, "price": usd(PRICE_MINOR)}
-        stage.finance.posts("/api/credits/purchases", bought | {"reference": "INV-7"})
+        stage.admin.posts("/api/credits/purchases", bought | {"reference": "INV-7"})
         [card] = [
             card
             for card in bert.lists("/api/modules", source="partner")
@@ -55,10 +57,10 @@ def earning(stage: Story) -> Iterator[Earning]:
         made = deploy(bert, card, {"headline": "All systems go"})
         succeeds(bert, made["id"])
         given_back = {"credits": REFUNDED, "reason": "It was down for an hour"}
-        stage.finance.posts(f"/api/deployments/{made['id']}/refund", given_back)
+        stage.admin.posts(f"/api/deployments/{made['id']}/refund", given_back)
         wait_for(
             "both lines of revenue",
             lambda: pauline.gets("/api/revenue/modules")["totals"]["lines"],
             lambda lines: lines == 2,  # noqa: PLR2004 - the settlement, and what was taken back
         )
-        yield Earning(pauline, bert, made["id"])
+        yield Earning(pauline, arthur, bert, made["id"])

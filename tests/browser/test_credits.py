@@ -78,6 +78,42 @@ def test_who_does_not_pay_can_still_do_so_from_the_same_page(signs_in: SignIn) -
     expect(page.locator("#checkout .badge")).to_have_text("Paid")
 
 
+@pytest.mark.parametrize(
+    ("way", "then", "badge", "says"),
+    [
+        ("declined", "expire", "Expired", "It was not paid in time."),
+        ("bank debit", "arrive", "Paid", "The credits are yours."),
+        ("bank debit", "bounce", "Not paid", "The payment did not go through."),
+    ],
+)
+def test_a_payment_that_is_not_made_at_once_ends_on_the_page_of_the_purchase(  # noqa: PLR0913, PLR0917 - each a column of the table, or a fixture
+    signs_in: SignIn, stage: Story, way: str, then: str, badge: str, says: str
+) -> None:
+    page = signs_in("user").goes_to("/credits?buy=60")
+    before = available(page)
+    page.get_by_role("button", name="Go on to pay").click()
+    page.wait_for_url(re.compile("/pay/cs_"))
+    session_id = page.url.rpartition("/")[2]
+    page.get_by_role("button", name=way).click()
+    if way == "declined":
+        expect(page.get_by_text("The card was declined.")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#checkout .badge")).to_have_text("Not paid yet")
+    expect(page.get_by_text("a payment from a bank account takes days")).to_be_visible()
+    assert available(page) == before
+    at_stripe = f"{stage.system.endpoints['stripe']}/control/sessions/{session_id}/{then}"
+    assert page.request.post(at_stripe).ok
+    # Nobody reloads the page.
+    expect(page.locator("#checkout .badge")).to_have_text(badge)
+    expect(page.get_by_text(says)).to_be_visible()
+    paid = badge == "Paid"
+    expect(page.locator("#credits-line strong")).to_have_text(f"{before + 60 * paid:,}")
+    if not paid:
+        expect(page.get_by_text("nothing is charged")).to_be_visible()
+        page.get_by_role("link", name="Buy again").click()
+        expect(page.get_by_role("textbox", name="Another amount")).to_have_value("60")
+
+
 def test_credits_are_bought_without_scripts(signs_in: SignIn) -> None:
     page = signs_in("user", scripts=False, width=NARROW).goes_to("/credits")
     page.get_by_role("textbox", name="Another amount").fill("many")
@@ -161,14 +197,3 @@ def test_what_projects_cost_is_drawn_and_written(
         page.goto("/projects")
         expect(page.get_by_role("heading", name="switched off")).to_be_visible()
         expect(page.get_by_role("link", name="Projects")).to_have_count(0)
-
-
-@pytest.mark.usefixtures("spent")
-@pytest.mark.parametrize("dark", [False, True])
-def test_nothing_bars_anybody_from_credits(signs_in: SignIn, *, dark: bool) -> None:
-    for width in (NARROW, 1280):
-        visitor = signs_in("user", dark=dark, width=width)
-        for path in ("/credits", "/projects"):
-            page = visitor.goes_to(path)
-            assert barriers(page) == []
-            assert overflow(page) == 0

@@ -1,40 +1,18 @@
 """Choosing a module, filling in its form, seeing what it costs, deploying it, and updating it."""
 
 import re
-import secrets
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SignIn
-from tests.browser.visitor import barriers, overflow
-from tests.e2e import repositories
-from tests.e2e.person import Person
-from tests.support.story import Story, deploy, module, succeeds, sync
+from tests.browser.visitor import barriers
+from tests.support.story import Story, deploy, module, succeeds
 
-MODULES: Final = Path(__file__).parent / "modules"
 NARROW: Final = 360
 pytestmark = pytest.mark.timeout(300)
 """The first test waits for the system too, and some deploy."""
-
-
-@pytest.fixture(scope="module")
-def every_kind(stage: Story) -> Iterator[str]:
-    """Publish a partner's module with a variable of every kind; return its id."""
-    folder = stage.folder / "every-kind"
-    shutil.copytree(MODULES, folder)
-    url = repositories.committed(folder)
-    with Person(stage.system.url, "petra@example.org", secrets.token_hex(12)) as partner:
-        partner.signs_up(name="Petra's <i>works</i>")
-        stage.admin.patches(f"/api/users/{partner.id}", {"roles": ["user", "partner"]})
-        partner.patches("/api/me", {"repository": {"url": url, "branch": "main"}})
-        report = sync(partner, "partner")
-        assert [each["problems"] for each in report["modules"]] == [[]]
-        yield str(module(partner, "every-kind")["id"])
 
 
 def named(page: Page, name: str) -> Any:
@@ -316,15 +294,6 @@ def test_modules_are_pinned_featured_and_found_by_tag(
     expect(pin).to_have_attribute("aria-pressed", "false")
     page.get_by_role("link", name="Partner Modules").click()
     card = page.locator(".module-card", has_text="Every kind")
-    expect(card).to_contain_text("Petra's <i>works</i>")
+    expect(card).to_contain_text("Ophelia's <i>works</i>")
     page.get_by_label("Search modules").fill("no such thing at all")
     expect(page.get_by_role("heading", name="Nothing fits")).to_be_visible()
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_pages_are_for_everybody(signs_in: SignIn, every_kind: str, *, dark: bool) -> None:
-    visitor = signs_in("admin", width=NARROW, dark=dark)
-    for path in ("/deploy", "/deploy?source=partner", "/deploy?tag=none", f"/deploy/{every_kind}"):
-        page = visitor.goes_to(path)
-        assert barriers(page) == [], path
-        assert overflow(page) == 0, path

@@ -1,22 +1,26 @@
 """What holds for every page: it opens for its roles, nobody is kept from using it, it fits."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from services.gateway.web.routes import page_routes
-from tests.browser.conftest import Joins, SignIn
+from tests.browser.conftest import Joins, SignIn, person_of
 from tests.browser.earning import Earning
-from tests.browser.visitor import barriers, overflow
-from tests.support.story import Story
+from tests.browser.visitor import barriers, looks, overflow
+from tests.e2e.person import Person
+from tests.support.story import Story, deploy, module, succeeds, usd
 
+WIDE: Final = 1280
 NARROW: Final = 360
 
 PAGES: Final = {
     "user": (
-        *("/deploy", "/deploy?source=partner", "/deploy/{module}", "/deployments"),
+        *("/deploy", "/deploy?source=partner", "/deploy?tag=none", "/deploy/{module}"),
+        *("/deploy/{every_kind}", "/deployments"),
         *("/deployments/{deployment}", "/deployments/{deployment}/update"),
         *("/credits", "/credits?buy=100", "/projects", "/profile"),
     ),
@@ -29,7 +33,7 @@ PAGES: Final = {
                 "/billing/close", "/billing/close/{month}", "/revenue/explain/{earned}",
                 "/ledger", "/ledger/verify", "/ledger/replay?as_of=2026-01-01T00:00:00Z",
                 "/settings"),
-    "admin": ("/settings", "/users", "/users/{user}", "/publish", "/publish/{sync}"),
+    "admin": ("/deploy", "/settings", "/users", "/users/{user}", "/publish", "/publish/{sync}"),
 }  # fmt: skip
 """Role → the pages that are tried in it."""
 
@@ -39,48 +43,76 @@ _WEBHOOK: Final = {"url": "https://hooks.example.com/", "events": ["revenue.shar
 
 
 @pytest.fixture(scope="module")
-def ids(stage: Story, earned: Earning) -> dict[str, str]:
-    """Give the ids that addresses need: of a module, a deployment, a user, a sync and so on."""
-    from tests.support.story import deploy, module, succeeds
+def people(stage: Story, earned: Earning) -> dict[str, Person]:
+    """Give somebody of each role, who has something to show."""
+    known = {role: person_of(stage, role) for role in PAGES}
+    return known | {"partner": earned.partner, "agent": earned.agent}
 
+
+@pytest.fixture(scope="module")
+def ids(stage: Story, earned: Earning, every_kind: str) -> Iterator[dict[str, str]]:
+    """Give the ids that addresses need: of a module, a deployment, a user, a sync and so on."""
+    bundle = {"credits": 400, "bonus": 40, "price": usd(35_000)}
+    stage.admin.patches("/api/settings", {"credit_bundles": [bundle]})
     card = module(stage.user, "static-website")
-    deployment = deploy(stage.user, card, {"domain": "every.example.com"})
+    variables = {"domain": "every.example.com"}
+    deployment = deploy(stage.user, card, variables, project="Lighthouse")
     succeeds(stage.user, deployment["id"])
-    return {
+    webhook = earned.partner.posts("/api/webhooks", _WEBHOOK)["id"]
+    yield {
         "module": card["id"],
+        "every_kind": every_kind,
         "deployment": deployment["id"],
         "user": stage.user.id,
         "act": "award",
         "month": "2026-01",
         "buyer": earned.buyer.id,
         "earned": earned.deployment_id,
-        "webhook": stage.partner.posts("/api/webhooks", _WEBHOOK)["id"],
+        "webhook": webhook,
         "sync": stage.admin.gets("/api/syncs")["items"][0]["id"],
     }
+    earned.partner.asks("DELETE", f"/api/webhooks/{webhook}", status=204)
 
 
 @pytest.mark.parametrize(("role", "path"), ALL)
 def test_a_page_opens_fits_and_keeps_nobody_out(
-    signs_in: SignIn, ids: dict[str, str], role: str, path: str
+    signs_in: SignIn, people: dict[str, Person], ids: dict[str, str], role: str, path: str
 ) -> None:
-    """Light and wide, then dark and narrow: one h1, no barrier by axe's rules, nothing cut off."""
+    """Light and wide, then dark and narrow: one h1, no barrier by axe's rules, nothing cut off.
+
+    The page is the same, only its window is not: no page knows of either but by its styles.
+    """
     address = path.format(**ids)
-    for width, dark in ((1280, False), (NARROW, True)):
-        page = signs_in(role, width=width, dark=dark).page
-        response = page.goto(address)
-        assert response is not None
-        assert response.ok, f"{address}: {response.status}"
-        expect(page.get_by_role("heading", level=1)).to_have_count(1)
-        expect(page).to_have_title(re.compile(r"\S+ · Tollgate$"))
+    page = signs_in(people[role]).page
+    response = page.goto(address)
+    assert response is not None
+    assert response.ok, f"{address}: {response.status}"
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(page).to_have_title(re.compile(r"\S+ · Tollgate$"))
+    for width, dark in ((WIDE, False), (NARROW, True)):
+        looks(page, width=width, dark=dark)
         settled(page)
-        assert barriers(page) == []
+        assert barriers(page) == [], f"{width} px, {'dark' if dark else 'light'}"
         assert overflow(page) == 0, f"{address} is wider than {width} px"
 
 
+def test_in_other_light_and_at_another_width_a_page_does_look_otherwise(signs_in: SignIn) -> None:
+    """What the test above relies on: both reach a page that is open."""
+    page = signs_in("user").goes_to("/deploy")
+    seen = set()
+    for width, dark in ((WIDE, False), (WIDE, True), (NARROW, False)):
+        looks(page, width=width, dark=dark)
+        color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        seen.add((color, page.get_by_role("navigation", name="Main").first.is_visible()))
+    assert len(seen) == 3  # noqa: PLR2004 - each is another
+
+
 @pytest.mark.parametrize("path", sorted({path for _, path in ALL if path.count("/") == 1}))
-def test_a_page_can_be_read_without_scripts(signs_in: SignIn, path: str) -> None:
+def test_a_page_can_be_read_without_scripts(
+    signs_in: SignIn, people: dict[str, Person], path: str
+) -> None:
     role = next(role for role, other in ALL if other == path)
-    page = signs_in(role, scripts=False).page
+    page = signs_in(people[role], scripts=False).page
     response = page.goto(path)
     assert response is not None
     assert response.ok

@@ -120,7 +120,7 @@ def test_what_is_anothers_is_not_there(signs_in: SignIn, earned: Earning) -> Non
 def test_an_agent_sees_whom_they_referred_and_what_it_earned_them(
     signs_in: SignIn, earned: Earning
 ) -> None:
-    page = signs_in("agent").goes_to("/revenue")
+    page = signs_in(earned.agent).goes_to("/revenue")
     page.get_by_label("E-mail or name").press_sequentially("bert@")
     expect(page.locator("#list table.cards tbody tr")).to_have_count(1)
     row = page.locator("#list table.cards tbody tr")

@@ -41,10 +41,13 @@ class Visitor:
         return visitor
 
     def take_session_of(self, person: Person) -> None:
-        """Sign in as somebody, without the form."""
-        body = {"email": person.email, "password": person.password}
-        answer = self.context.request.post("/api/session", data=body, headers={"Origin": self.url})
-        assert answer.status == 204, answer.text()  # noqa: PLR2004 - no content
+        """Be somebody who has signed in, in the same session."""
+        self.context.add_cookies(
+            [
+                {"name": each.name, "value": each.value or "", "url": self.url}
+                for each in person.client.cookies.jar
+            ]
+        )
 
     def goes_to(self, path: str) -> Page:
         """Open a page, and return it."""
@@ -72,6 +75,15 @@ def barriers(page: Page) -> list[str]:
         for violation in results.response["violations"]
         for node in violation["nodes"]
     ]
+
+
+def looks(page: Page, *, width: int, dark: bool) -> None:
+    """Have an open page looked at in a window of another width, and by who likes it dark or not.
+
+    Without motion, as nobody waits for colours that pass into others.
+    """
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
 
 
 def overflow(page: Page) -> int:
