@@ -108,7 +108,7 @@ async def list_expiring_lots(
 ) -> list[dict[str, Any]]:
     """Return lots with spendable credits that will be gone before then, what goes first first."""
     rows = await connection.fetch(
-        f"""{_LOT} where user_id = $1 and remaining > 0 and disputes_open = 0 and expires_at < $2
+        f"""{_LOT} where user_id = $1 and remaining > held and disputes_open = 0 and expires_at < $2
           and ($3::timestamptz is null or (expires_at, lot_id) > ($3, $4))
         order by expires_at, lot_id limit $5""",
         user_id,

@@ -53,6 +53,8 @@ async def test_lots_that_expire_soon_are_found_among_however_many(api: Api) -> N
     soon = now + timedelta(days=3)
     spent = await wallet.awards(4, lot_id="spent", expires_at=soon)
     await wallet.adjusts(awarded_slice(spent, 0, 4, 4))
+    held = await wallet.awards(3, lot_id="held", expires_at=soon)
+    await wallet.holds("d-1", (awarded_slice(held, 0, 3, 3),))
     await wallet.awards(5, lot_id="second", expires_at=soon + timedelta(days=1))
     await wallet.awards(6, lot_id="first", expires_at=soon)
     await wallet.awards(7, lot_id="later", expires_at=now + timedelta(days=15))
