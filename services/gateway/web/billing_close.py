@@ -8,7 +8,9 @@ from starlette.responses import Response
 
 from services.gateway.web.api import ApiProblem
 from services.gateway.web.billing import ROLES
+from services.gateway.web.looking import again_in, looks
 from services.gateway.web.pages import Pages
+from services.gateway.web.rendering import with_query
 from services.gateway.web.visit import Form, Visit
 
 pages: Final = Pages()
@@ -18,12 +20,20 @@ STATEMENTS: Final = 50
 _PERIOD: Final = re.compile(r"[12][0-9]{3}-(0[1-9]|1[0-2])")
 _UNPROCESSABLE: Final = 422
 _NOT_FOUND: Final = 404
+_OK: Final = 200
 
 
 @pages.get(LIST, *ROLES)
 async def months(visit: Visit) -> Response:
-    """List the months that are over, and how they were closed."""
-    return await _months(visit, Form({"period": visit.query.get("period", "")}))
+    """List the months that are over, and how they were closed; or how a close stands."""
+    form = Form({"period": visit.query.get("period", "")})
+    request_id = visit.query.get("request")
+    if request_id is None:
+        return await _months(visit, form)
+    asked = await visit.api.get(visit.api.at("/api/requests/{}", request_id))
+    if asked["problem"] is not None:
+        form.problem = ApiProblem(_OK, asked["problem"])
+    return await _months(visit, form, asked)
 
 
 @pages.post(LIST, *ROLES)
@@ -45,7 +55,7 @@ async def close(visit: Visit) -> Response:
         form.problem = problem
         return await _months(visit, form)
     if closed.get("status") == "PENDING":
-        return visit.go(LIST, f"The close of {period} is being examined; look again in a moment.")
+        return visit.go(with_query(LIST, period=period, request=closed["id"]))
     return visit.go(f"{LIST}/{period}", f"{period} is closed.")
 
 
@@ -78,13 +88,18 @@ async def _find(visit: Visit, period: str) -> dict[str, Any] | None:
     return next(iter(found["items"]), None)
 
 
-async def _months(visit: Visit, form: Form) -> Response:
+async def _months(visit: Visit, form: Form, asked: dict[str, Any] | None = None) -> Response:
     found = await visit.api.get(
         "/api/revenue/periods", cursor=visit.query.get("cursor"), limit=MONTHS
     )
+    look = looks(visit)
     return visit.show(
         "billing_close.html",
         status=200 if form.problem is None else form.problem.status,
         form=form,
         page=found,
+        asked=asked,
+        here=with_query(LIST, period=form.value("period"), request=asked and asked["id"]),
+        look=look,
+        again_in=again_in(look) if asked is not None and asked["status"] == "PENDING" else None,
     )

@@ -2,7 +2,9 @@
 
 import asyncio
 
+from contracts.events import Problem
 from contracts.gateway.v1 import PeriodCloseRequested
+from contracts.revenue import v1 as revenue
 from tests.integration.gateway.api import Api, Person
 from tests.integration.gateway.test_statements import (
     MONTH,
@@ -64,3 +66,34 @@ async def test_a_month_is_closed_only_once_that_is_confirmed(api: Api) -> None:
     shown = await page(finance, f"/billing/close/{MONTH}")
     assert "1.30 USD" in shown
     assert f"/revenue/statements/{MONTH}-{partner.id}" in shown
+
+
+async def test_an_examination_that_takes_long_is_followed_to_what_stands_in_the_way(
+    api: Api,
+) -> None:
+    finance = await api.person("finance")
+    form = {"period": MONTH, "key": "close", "confirmed": "yes"}
+    asked = await finance.asks("POST", "/billing/close", data=form)
+    path = asked.headers["location"]
+    assert (asked.status_code, path.partition("&")[0]) == (303, f"/billing/close?period={MONTH}")
+    waiting = await page(finance, path)
+    assert f"{MONTH} is being examined" in waiting
+    assert "look=1" in waiting
+    last = await page(finance, f"{path}&look=60")
+    assert "has stopped looking by itself" in last
+    assert "look=61" not in last
+
+    request_id = (await api.asked(PeriodCloseRequested)).correlationid
+    refused = revenue.RequestRefused(
+        request_id=request_id,
+        code="PERIOD_NOT_CLOSABLE",
+        detail="it cannot be closed",
+        errors=(Problem(pointer="/period", message="1 message waits", code="MESSAGES_WAIT"),),
+        details={},
+    )
+    await api.tells(f"refusal-{request_id}", refused, correlation_id=request_id)
+    told = await page(finance, path)
+    assert f"{MONTH} cannot be closed yet." in told
+    assert "1 message waits" in told
+    assert "is being examined" not in told
+    assert "look=1" not in told
