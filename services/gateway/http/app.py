@@ -18,6 +18,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.http import (
     audit,
     checkout,
+    credit_changes,
     credits,  # noqa: A004 - the resource's name
     deployment_changes,
     deployments,
@@ -65,10 +66,10 @@ COMPRESSED_FROM_BYTES: Final = 1_024
 COMPRESSION_LEVEL: Final = 5
 
 RESOURCES: Final = (
-    session, oidc, users, me, tokens, settings, modules, marks, syncs, github_hook, credits,
-    checkout, stripe_hook, quotes, deployments, deployment_changes, refunds, logs, requests, events,
-    revenue, statements, explanations, webhooks, webhook_deliveries,
-    ledger, audit, projects, openapi, health,
+    session, oidc, users, me, tokens, settings, modules, marks, syncs, github_hook,
+    credits, credit_changes, checkout, stripe_hook, quotes, deployments, deployment_changes,
+    refunds, logs, requests, events, revenue, statements, explanations,
+    webhooks, webhook_deliveries, ledger, audit, projects, openapi, health,
 )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from contracts.types import PositiveAmount
 from services.gateway.asking import ask
 from services.gateway.events import RefundAsked, user_stream
 from services.gateway.http.access import only
-from services.gateway.http.credits import WORTH_DOING_FOR, HistoryLine, Reason
+from services.gateway.http.credit_changes import WORTH_DOING_FOR, Reason
+from services.gateway.http.credits import HistoryLine
 from services.gateway.http.outcomes import PENDING, conclude
 from services.gateway.http.parameters import Asker, IdInPath, OperationId, TheGateway
 from services.gateway.http.problems import ProblemError
