@@ -1,0 +1,1 @@
+"""The pods of an overlay, run without Kubernetes, laid out as it lays them out."""
