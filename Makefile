@@ -14,7 +14,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format asyncapi schemas rights alerts sbom screenshots bench lock clean
+.PHONY: help setup up demo test check format asyncapi schemas commands rights alerts sbom screenshots bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -66,6 +66,9 @@ schemas: $(STAMP) ## export the messages' JSON Schemas
 
 asyncapi: $(STAMP) ## export the AsyncAPI 3 document of the whole system
 	@$(BIN)/tollgate asyncapi --output docs/asyncapi.json && echo docs/asyncapi.json
+
+commands: $(STAMP) ## make the reference of the command line
+	@$(BIN)/python -m tollgate.reference
 
 rights: $(STAMP) ## export the services' rights on the bus for NATS' Helm chart
 	@$(BIN)/tollgate bus permissions --helm > deploy/k8s/nats/rights.json && echo deploy/k8s/nats/rights.json
