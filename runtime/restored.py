@@ -9,65 +9,44 @@ accepts that.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from contracts.envelope import Envelope, parse_seen
-from contracts.subjects import REQUEST_KIND, facts_stream
+from contracts.envelope import Envelope
+from contracts.subjects import facts_stream
 from runtime.bus_messages import messages_of
+from runtime.clock import system_clock
 from runtime.connection import Connection
 from runtime.outbox import RELAY_LOCK
 from runtime.postgres_store import PostgresTransaction
 from runtime.projector import Projection
+from runtime.restored_messages import (
+    Lacking,
+    SentMessage,
+    causes_of,
+    fact_told,
+    in_order,
+    keep_as_answered,
+    keep_as_sent,
+    record_of,
+)
 from runtime.store import Changes, FactRow, Head, Recorded, StreamKind
-from runtime.work import DocumentKey, Handlers, Work, fact_row
+from runtime.work import Command, DocumentKey, Handlers, Work, fact_row
+
+ACTOR: Final = "tollgate db import"
 
 
 class StillRunningError(Exception):
     """The service that was restored runs; nothing was changed."""
-
-
-class _Sent(msgspec.Struct, kw_only=True):
-    """What is read of a message of our own on the bus."""
-
-    id: str
-    type: str
-    subject: str
-    sequence: int
-    time: datetime
-    correlationid: str
-    causationid: str | None = None
-    seen: str = ""
-    factversion: int | None = None
-    facthash: str | None = None
-    factactor: str = ""
-    factcause: str | None = None
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Lacking:
-    """A message of our own on the bus that the outbox does not have."""
-
-    sent: _Sent
-    subject: str
-    body: bytes
-
-    @classmethod
-    def read(cls, message: Msg) -> "_Lacking":
-        """Return the message as the bus holds it."""
-        sent = msgspec.json.decode(message.data, type=_Sent)
-        return cls(sent, message.subject, message.data)
 
 
 @dataclass(frozen=True)
@@ -102,7 +81,7 @@ async def lacks_of_bus(
         message = await jetstream.get_msg(stream, last, direct=True)
     except NotFoundError:
         return None
-    sent = msgspec.json.decode(message.data or b"", type=_Sent)
+    sent = msgspec.json.decode(message.data or b"", type=SentMessage)
     known = await connection.fetchval(
         "select id from outbox where stream = $1 and sequence = $2", sent.subject, sent.sequence
     )
@@ -128,6 +107,10 @@ class Again:
     decode: Callable[[str, bytes], Envelope[Any]]
 
 
+Abandon = Callable[[Any, Sequence[tuple[str, Mapping[str, Any]]]], Any | None]
+"""The fact that ends a stream whose last facts are lost, of its state and the lost messages."""
+
+
 class Memory(Protocol):
     """What a service keeps in documents of its own facts, told by each fact alone."""
 
@@ -150,7 +133,7 @@ class _Decided:
     causes: Mapping[str, Envelope[Any]]
     facts: dict[tuple[str, int], Any] = field(default_factory=dict)
 
-    def fact(self, sent: _Sent, heads: Mapping[str, Head]) -> Any | None:
+    def fact(self, sent: SentMessage, heads: Mapping[str, Head]) -> Any | None:
         """Return the fact behind a message, if it can be decided from its cause."""
         place = (sent.subject, sent.factversion or 0)
         cause = self.causes.get(sent.factcause or "")
@@ -183,11 +166,13 @@ class Importing:
         accept_loss: bool,
         again: Again | None = None,
         memory: Memory | None = None,
+        abandon: Abandon | None = None,
     ) -> None:
         self._service = service
         self._kinds = {kind.name: kind for kind in kinds}
         self._again = again
         self._memory = memory
+        self._abandon = abandon
         self._before: list[Any] = []
         self._decided = _Decided(again, service, kinds, {})
         self._projections = projections
@@ -201,12 +186,12 @@ class Importing:
             raise StillRunningError(f"{self._service} runs: stop it first")
         known = {UUID(row["id"]).bytes for row in await connection.fetch("select id from outbox")}
         lacking = [
-            _Lacking.read(message)
+            Lacking.read(message)
             async for message in messages_of(client, facts_stream(self._service))
             if UUID((message.headers or {})["Nats-Msg-Id"]).bytes not in known
         ]
         if self._again is not None:
-            causes = await _causes(client, self._again, lacking)
+            causes = await causes_of(client, self._again.sources, self._again.decode, lacking)
             self._decided = replace(self._decided, causes=causes)
         begun = connection.transaction()
         await begun.start()
@@ -218,7 +203,7 @@ class Importing:
         await (begun.rollback() if check else begun.commit())
         return found
 
-    async def _take_over(self, connection: asyncpg.Connection, lacking: list[_Lacking]) -> Imported:
+    async def _take_over(self, connection: asyncpg.Connection, lacking: list[Lacking]) -> Imported:
         transaction = PostgresTransaction(connection)
         heads = await transaction.lock_heads(
             {each.sent.subject for each in lacking if each.sent.factversion}
@@ -226,9 +211,9 @@ class Importing:
         facts: list[FactRow] = []
         records: list[Recorded[Any]] = []
         lost: list[Lost] = []
-        taken: list[_Lacking] = []
+        taken: list[Lacking] = []
         left: set[str] = set()
-        for each in _in_order(lacking):
+        for each in in_order(lacking):
             sent = each.sent
             head = heads.get(sent.subject)
             reason = None if head is None else self._append(heads, sent, facts, records)
@@ -243,9 +228,12 @@ class Importing:
             taken.append(each)
         changes = Changes(facts=facts, heads=list(heads.values()))
         changes.documents = await self._remembered(transaction, records)
+        if self._abandon is not None and self._accept_loss:
+            told = [each.sent for each in taken if each.sent.subject in left]
+            records += _abandoned(self._work(heads=heads), heads, told, self._abandon, changes)
         await transaction.write(changes)
-        await _keep_as_sent(connection, taken)
-        await _keep_as_answered(connection, taken)
+        await keep_as_sent(connection, taken)
+        await keep_as_answered(connection, taken)
         for projection in self._projections:
             await projection.apply(connection, records)
         return Imported(len(taken), len(facts), tuple(lost))
@@ -257,23 +245,31 @@ class Importing:
         if self._memory is None or not records:
             return {}
         keys = frozenset(key for record in records for key in self._memory.keys(record))
-        work = Work(
-            service=self._service,
-            kinds=(),
-            refused=None,
-            now=records[-1].at,
-            heads={},
-            documents=await transaction.documents(keys),
-            declared_documents=keys,
-        )
+        work = self._work(documents=await transaction.documents(keys), declared=keys)
         for record, before in zip(records, self._before, strict=True):
             self._memory.remember(record, before, work)
         return work.changes.documents
 
+    def _work(
+        self,
+        heads: Mapping[str, Head] | None = None,
+        documents: Mapping[DocumentKey, bytes] | None = None,
+        declared: frozenset[DocumentKey] = frozenset(),
+    ) -> Work:
+        return Work(
+            service=self._service,
+            kinds=tuple(self._kinds.values()),
+            refused=None,
+            now=system_clock.now(),
+            heads=heads or {},
+            documents=documents or {},
+            declared_documents=declared,
+        )
+
     def _append(
         self,
         heads: Mapping[str, Head],
-        sent: _Sent,
+        sent: SentMessage,
         facts: list[FactRow],
         records: list[Recorded[Any]],
     ) -> str | None:
@@ -284,9 +280,9 @@ class Importing:
         if sent.factversion != head.version + 1:
             return f"its fact is version {sent.factversion}, and {head.version} is the last here"
         kind = self._kinds[head.name.partition("-")[0]]
-        said = [each for each in (_told(kind, sent), self._decided.fact(sent, heads)) if each]
+        said = [each for each in (fact_told(kind, sent), self._decided.fact(sent, heads)) if each]
         for fact in said:
-            record = _record(sent, fact)
+            record = record_of(sent, fact)
             row = fact_row(record, head.last_hash)
             if row.hash.hex() != sent.facthash:
                 continue
@@ -306,80 +302,29 @@ class Importing:
         return "the message does not say all that its fact says"
 
 
-def _record(sent: _Sent, fact: Any) -> Recorded[Any]:
-    return Recorded(
-        stream=sent.subject,
-        version=sent.factversion or 0,
-        at=sent.time,
-        fact=fact,
-        id=sent.causationid or "",
-        correlation_id=sent.correlationid,
-        causation_id=sent.factcause,
-        actor=sent.factactor,
-    )
-
-
-def _in_order(lacking: list[_Lacking]) -> list[_Lacking]:
-    """Return messages as they were written: by time, at one instant as the bus has them.
-
-    Those of one stream are in its order wherever the bus has them: a part of it that was lost and
-    sent again comes after what is newer.
-    """
-    of_stream: dict[str, list[_Lacking]] = defaultdict(list)
-    for each in sorted(lacking, key=lambda one: one.sent.sequence, reverse=True):
-        of_stream[each.sent.subject].append(each)
-    by_time = sorted(lacking, key=lambda one: one.sent.time)
-    return [of_stream[each.sent.subject].pop() for each in by_time]
-
-
-async def _causes(
-    client: Client, again: Again, lacking: list[_Lacking]
-) -> dict[str, Envelope[Any]]:
-    """Return the messages that lost facts followed from, by their ids, as far as they are kept."""
-    wanted = {each.sent.factcause for each in lacking} - {None}
-    found: dict[str, Envelope[Any]] = {}
-    for stream in again.sources if wanted else ():
-        async for message in messages_of(client, stream):
-            if (message.headers or {})["Nats-Msg-Id"] in wanted:
-                cause = again.decode(message.subject, message.data)
-                found[cause.id] = cause
-    return found
-
-
-def _told(kind: StreamKind[Any, Any], sent: _Sent) -> Any | None:
-    """Return the stored fact of a message's name with what the message says, if that is enough."""
-    name = sent.type.split(".")[2]
-    data = sent.data if kind.restore is None else kind.restore(sent.data)
-    for struct in getattr(kind.facts, "__args__", (kind.facts,)):
-        if struct.__struct_config__.tag != name:
+def _abandoned(
+    work: Work,
+    heads: Mapping[str, Head],
+    told: Sequence[SentMessage],
+    abandon: Abandon,
+    changes: Changes,
+) -> list[Recorded[Any]]:
+    """End what was under way in streams whose last facts are lost; add it to the changes."""
+    streams: dict[str, list[SentMessage]] = defaultdict(list)
+    for sent in told:
+        streams[sent.subject].append(sent)
+    records: list[Recorded[Any]] = []
+    for stream, messages in streams.items():
+        last_at = heads[stream].last_at or messages[-1].time
+        heads[stream].last_at = max(last_at, messages[-1].time)
+        said = [(sent.type.split(".")[2], sent.data) for sent in messages]
+        fact = abandon(work.state(stream), said)
+        if fact is None:
             continue
-        values = {each: data[each] for each in struct.__struct_fields__ if each in data}
-        try:
-            return msgspec.convert({struct.__struct_config__.tag_field: name} | values, struct)
-        except msgspec.ValidationError:
-            return None
-    return None
-
-
-def _place(sent: _Sent) -> tuple[str, int]:
-    return sent.subject, sent.sequence
-
-
-async def _keep_as_sent(connection: Connection, taken: list[_Lacking]) -> None:
-    """Write messages into the outbox as what was sent already."""
-    await connection.executemany(
-        """insert into outbox (id, subject, stream, sequence, body)
-           values ($1, $2, $3, $4, $5)""",
-        [(each.sent.id, each.subject, *_place(each.sent), each.body.decode()) for each in taken],
-    )
-
-
-async def _keep_as_answered(connection: Connection, taken: list[_Lacking]) -> None:
-    """Mark the requests that messages followed from as applied: nobody decides them again."""
-    seen = [place for each in taken for place in parse_seen(each.sent.seen).items()]
-    await connection.executemany(
-        """insert into inbox_cursors (stream, sequence) values ($1, $2)
-           on conflict (stream) do update
-           set sequence = greatest(inbox_cursors.sequence, excluded.sequence)""",
-        [(name, number) for name, number in seen if name.partition("-")[0] == REQUEST_KIND],
-    )
+        work.begin(Command(actor=ACTOR), None)
+        work.append(stream, [fact])
+        records += work.end().records
+    made = work.finish()
+    changes.facts += made.facts
+    changes.outbox += made.outbox
+    return records

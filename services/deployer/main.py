@@ -11,6 +11,7 @@ from contracts.deployer.v1 import RequestRefused
 from runtime.archive import open_archive_store
 from runtime.process import Running, Service, StartError
 from runtime.sealing import DataKey
+from services.deployer.abandoned import abandon
 from services.deployer.builds_api import BuildsApi
 from services.deployer.cloud_executor import CloudBuildExecutor
 from services.deployer.executor import Executor
@@ -28,8 +29,11 @@ from services.deployer.settings import DeployerSettings
 from services.deployer.terraform import find_terraform
 
 SHUTDOWN_SECONDS: Final = 1.0
+
 KINDS: Final = (DEPLOYMENT,)
 PROJECTIONS: Final = (Builds(),)
+ABANDON: Final = abandon
+"""How builds end whose record is lost with a database: see `runtime.restored`."""
 
 
 def build(settings: DeployerSettings) -> Service:

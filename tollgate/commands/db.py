@@ -85,6 +85,7 @@ def importing_into(service: str, *, accept_loss: bool) -> "Importing":
         accept_loss=accept_loss,
         again=again,
         memory=getattr(main, "MEMORY", None),
+        abandon=getattr(main, "ABANDON", None),
     )
 
 

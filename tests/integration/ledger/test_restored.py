@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from contracts.types import Credits
 from runtime.bus import Bus
 from runtime.clock import ManualClock
 from runtime.migrate import owner_role, service_role
@@ -120,7 +121,7 @@ async def test_every_kind_of_fact_comes_back_from_a_rebuilt_bus(
     database: Database, clock: ManualClock, bus: RunningNats
 ) -> None:
     async with working(database, clock) as ledger:
-        await ledger.set()
+        await ledger.set(signup_award=Credits(5), referral_award=Credits(3))
         await ledger.register("user-1")
         await ledger.award("user-1", 5)
     backup = await copied(database)
@@ -141,3 +142,30 @@ async def test_every_kind_of_fact_comes_back_from_a_rebuilt_bus(
     assert after.totals == before.totals
     again = await imported(bus, backup)
     assert (again.messages, again.facts) == (0, 0)
+
+
+async def test_what_comes_again_afterwards_is_not_booked_again(
+    database: Database, clock: ManualClock, bus: RunningNats
+) -> None:
+    """Of a settled hold and of a lot that was spent up a wallet itself knows nothing any more."""
+
+    async def it_comes(ledger: Ledger) -> None:
+        await ledger.register("agent-1")
+        await ledger.register("user-1", referred_by="agent-1")
+        await ledger.hold("a", "user-1", 5)
+        await ledger.succeed("a", "user-1")
+        await ledger.hold("b", "agent-1", 8)
+        await ledger.fail("b", "agent-1")
+
+    async with working(database, clock) as ledger:
+        await ledger.set(signup_award=Credits(5), referral_award=Credits(3))
+    backup = await copied(database)
+    async with working(database, clock) as ledger:
+        await it_comes(ledger)
+    await rebuild(bus, database)
+    assert (await imported(bus, backup)).lost == ()
+
+    async with working(backup, clock) as ledger:
+        await it_comes(ledger)
+        assert await ledger.waiting() == []
+    assert (await kept(backup))["facts"] == (await kept(database))["facts"]
