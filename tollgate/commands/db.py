@@ -1,9 +1,11 @@
-"""`tollgate db migrate` and `tollgate db import`."""
+"""`tollgate db migrate`, `tollgate db import` and `tollgate db login`."""
 
 import asyncio
 import importlib
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,6 +14,8 @@ from tollgate.commands.options import AsJson, Check, DataDir, failures_told, pri
 if TYPE_CHECKING:
     from contracts.envelope import Envelope
     from runtime.restored import Imported, Importing
+
+PASSWORD_CHARACTERS_MAX: Final = 1_000
 
 app = typer.Typer(help="The services' databases.", no_args_is_help=True)
 
@@ -63,6 +67,52 @@ def import_(
             typer.echo(f"lost: {lost.stream} {lost.sequence} {lost.type} {lost.at}: {lost.reason}")
     if found.lost:
         raise typer.Exit(1)
+
+
+@app.command("login")
+def login(
+    service: Annotated[str, typer.Argument(help="The service whose database it is.")],
+    name: Annotated[str, typer.Argument(help="The login: tollgate_SERVICE, or that _ and a word.")],
+    *,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Let it log in no more, and end its connections.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a service's database one more login, to change its password without a gap; or lock one.
+
+    The new login's password is read from standard input, one line. It may do what the service may.
+    Prints all logins that work now. The last one is never locked.
+    """
+    with failures_told():
+        password = "" if lock else sys.stdin.readline(PASSWORD_CHARACTERS_MAX).rstrip("\n")
+        logins = asyncio.run(_login(service, name, data_dir, None if lock else password))
+    if as_json:
+        print_json(logins)
+    else:
+        for each in logins:
+            typer.echo(each)
+
+
+async def _login(service: str, name: str, data_dir: Path | None, password: str | None) -> list[str]:
+    import asyncpg
+
+    from contracts.registry import SERVICES
+    from runtime.logins import lock_login, open_login
+    from runtime.migrate import MigrationError
+    from tollgate.target import admin_dsn
+
+    if service not in SERVICES:
+        raise MigrationError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
+    dsn, _ = admin_dsn(data_dir)
+    connection = await asyncpg.connect(dsn)
+    try:
+        if password is None:
+            return await lock_login(connection, service, name)
+        return await open_login(connection, service, name, password)
+    finally:
+        await connection.close()
 
 
 def importing_into(service: str, *, accept_loss: bool) -> "Importing":

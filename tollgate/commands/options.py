@@ -89,6 +89,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from devkit.program import ProgramFailedError
     from devkit.supervisor import NotReadyError
     from devkit.up import PortTakenError
+    from runtime.logins import LoginError
     from runtime.migrate import MigrationError
     from runtime.past import BusLacksError
     from runtime.process import StartError
@@ -113,5 +114,5 @@ def _expected() -> tuple[type[Exception], ...]:
         *(DemoError, DemoRepositoryError, Refusal, ValidationError, KeyErasedError),
         *(SealError, BundleError, SigningKeyError, PlaceError, ManifestError, NotAttestedError),
         *(ProgramFailedError, NotReadyError, MigrationError, StartError, NoTargetError),
-        *(WorkerEndedError, BusLacksError, RebuildError, StillRunningError),
+        *(WorkerEndedError, BusLacksError, RebuildError, StillRunningError, LoginError),
     )
