@@ -122,6 +122,18 @@ async def last_traceparent(database: asyncpg.Pool, stream: str) -> str | None:
     return None if body is None else traceparent_of(body)
 
 
+async def traceparents(
+    database: asyncpg.Pool, stream: str, sequences: Sequence[int]
+) -> list[str | None]:
+    """Return the traces of some messages of a stream, to be linked by what comes of them later."""
+    rows = await database.fetch(
+        "select body from outbox where stream = $1 and sequence = any ($2::bigint[])",
+        stream,
+        list(sequences),
+    )
+    return [traceparent_of(row["body"]) for row in rows]
+
+
 def traceparent_of(body: str) -> str | None:
     """Return the trace that a message in the outbox is of."""
     return msgspec.json.decode(body, type=_Traceable).traceparent

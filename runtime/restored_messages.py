@@ -97,7 +97,8 @@ async def causes_of(
 def fact_told(kind: StreamKind[Any, Any], sent: SentMessage) -> Any | None:
     """Return the stored fact of a message's name with what the message says, if that is enough."""
     name = sent.type.split(".")[2]
-    data = sent.data if kind.restore is None else kind.restore(sent.data)
+    data = sent.data if kind.restore is None else kind.restore(name, sent.data)
+    name = data.get("fact", name)
     for struct in getattr(kind.facts, "__args__", (kind.facts,)):
         if struct.__struct_config__.tag != name:
             continue

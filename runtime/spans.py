@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.work import Message
 
 _CURRENT: Final[ContextVar[str | None]] = ContextVar("traceparent", default=None)
+_LINKED: Final[ContextVar[tuple[str, ...]]] = ContextVar("linked", default=())
 _WELL_FORMED: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -40,6 +41,21 @@ def within(traceparent: str | None) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+def current_links() -> tuple[str, ...]:
+    """Return the traces that what runs now follows from, beside the one that it belongs to."""
+    return _LINKED.get()
+
+
+@contextmanager
+def linked(traceparents: Iterable[str | None]) -> Iterator[None]:
+    """Let commands of the block link these traces: they join them, or come long after them."""
+    token = _LINKED.set(tuple(dict.fromkeys(each for each in traceparents if each is not None)))
+    try:
+        yield
+    finally:
+        _LINKED.reset(token)
 
 
 class Answering(Protocol):

@@ -45,8 +45,9 @@ class StreamKind(Generic[S, F]):
 
     `facts` is the tagged union of what is stored, `state` the msgspec type it folds to. `publish`
     is the only translation of a stored fact into messages; each takes the next published sequence.
-    `restore` makes the values of a fact from the data of the message that it was published as, for
-    a database that was restored from a backup; without one they are the data's of the same names.
+    `restore` makes the values of a fact from the name and the data of the message that it was
+    published as, for a database that was restored from a backup; with `fact` it names the fact.
+    Without one they are the data's of the same names, and the fact has the message's.
     """
 
     name: str
@@ -55,7 +56,7 @@ class StreamKind(Generic[S, F]):
     initial: Callable[[str], S]
     evolve: Callable[[S, F], S]
     publish: Callable[[Recorded[F]], Sequence[Event]]
-    restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    restore: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import (
     Link,
     Span,
-    SpanContext,
     SpanKind,
     Status,
     StatusCode,
@@ -60,11 +59,15 @@ class Traced(Spans):
     @override
     @contextmanager
     def handling(self, message: Message) -> Iterator[str | None]:
-        """Enter a span called after the message, child of the sender's."""
+        """Enter a span called after the message, child of the sender's; commands have links too."""
         name = _name(message)
         kind = SpanKind.CONSUMER if isinstance(message, Envelope) else SpanKind.INTERNAL
         parent = _context(message.traceparent)
-        with self._span(f"handle {name}", parent, kind=kind, attributes=_attributes(message)) as it:
+        links = () if isinstance(message, Envelope) else _links(message.links)
+        attributes = _attributes(message)
+        with self._span(
+            f"handle {name}", parent, kind=kind, links=links, attributes=attributes
+        ) as it:
             text = _traceparent(it)
             with within(text):
                 yield text
@@ -209,14 +212,17 @@ def _context(traceparent: str | None) -> Context:
 
 def _joined(traceparents: Sequence[str | None]) -> tuple[Context, list[Link]]:
     """Return the one trace's context, or links to each where there are several."""
-    found: dict[str, SpanContext] = {}
-    for text in dict.fromkeys(traceparents):
-        if text is not None and len(found) < LINKS_MAX:
-            found[text] = get_current_span(_context(text)).get_span_context()
-    known = [context for context in found.values() if context.is_valid]
-    if len({context.trace_id for context in known}) == 1:
-        return _context(next(iter(found))), []
-    return _NOBODY, [Link(context) for context in known]
+    texts = [text for text in dict.fromkeys(traceparents) if text is not None]
+    links = _links(texts)
+    if len({link.context.trace_id for link in links}) == 1:
+        return _context(texts[0]), []
+    return _NOBODY, links
+
+
+def _links(traceparents: Sequence[str]) -> list[Link]:
+    found = (get_current_span(_context(text)) for text in traceparents[:LINKS_MAX])
+    contexts = (span.get_span_context() for span in found)
+    return [Link(context) for context in contexts if context.is_valid]
 
 
 def _traceparent(span: Span) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from contracts.envelope import Envelope, Wire, format_seen
 from contracts.events import Event, Problem, RequestRefused, check_sendable
 from runtime.ids import new_id
-from runtime.spans import current_traceparent
+from runtime.spans import current_links, current_traceparent
 from runtime.store import (
     Changes,
     FactRow,
@@ -39,13 +39,14 @@ class Command:
 
     `correlation_id` ties together all that it causes; `seen` names streams of others, and how
     far, that whoever acts on the published messages must have applied. It belongs to the trace that
-    it was made in.
+    it was made in, and links those that it joins.
     """
 
     actor: str
     correlation_id: str = field(default_factory=new_id)
     seen: Mapping[str, int] = field(default_factory=dict)
     traceparent: str | None = field(default_factory=current_traceparent)
+    links: tuple[str, ...] = field(default_factory=current_links)
 
 
 Message = Envelope[Any] | Command

@@ -15,6 +15,7 @@ from contracts.deployer.v1 import (
 from contracts.envelope import Envelope
 from contracts.gateway.v1 import FeatureRequested, RatingRequested, SyncRequested
 from runtime.refusal import Refusal
+from runtime.spans import current_traceparent
 from runtime.store import StreamKind
 from runtime.work import Command, Message, Needs, Work
 from services.catalog.decider.modules import (
@@ -68,6 +69,7 @@ from services.catalog.publishing import (
 from services.catalog.sync_plan import ListedModule, Put, ReadModule, bounded, plan_sync
 
 TOKENS: Final = "sync_token"
+TRACES: Final = "sync_trace"
 """The collection of repositories' tokens, sealed, by sync; each is gone once its sync has ended."""
 
 KINDS: Final = (
@@ -86,6 +88,12 @@ class SealedToken(msgspec.Struct, frozen=True):
     """A repository's token, sealed for the catalogue."""
 
     jwe: str
+
+
+class KeptTrace(msgspec.Struct, frozen=True):
+    """The trace that a sync was asked for in, until it has ended."""
+
+    traceparent: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +203,9 @@ class CatalogHandlers:
         work.append(scope, [SyncAdmitted(sync_id=request.sync_id)], actor=request.requested_by)
         if request.sealed_token is not None:
             work.put(TOKENS, request.sync_id, SealedToken(request.sealed_token))
+        traceparent = current_traceparent()
+        if traceparent is not None:
+            work.put(TRACES, request.sync_id, KeptTrace(traceparent))
         work.effect(self._wake)
 
 
@@ -271,6 +282,7 @@ def _append_sync(work: Work, sync_id: str, partner_id: str | None, facts: list[S
     if any(isinstance(fact, SyncFinished) for fact in facts):
         work.append(scope_stream(partner_id), [SyncLeft(sync_id=sync_id)])
         work.delete(TOKENS, sync_id)
+        work.delete(TRACES, sync_id)
 
 
 def _finish(

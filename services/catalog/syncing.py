@@ -25,6 +25,7 @@ from runtime.ids import new_id
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.refusal import Refusal
+from runtime.spans import within
 from runtime.work import Command
 from services.catalog.events import Content, SyncStarted
 from services.catalog.git_source import (
@@ -34,7 +35,15 @@ from services.catalog.git_source import (
     fetch,
     newest_commit,
 )
-from services.catalog.handlers import TOKENS, BeginSync, ConcludeSync, FailSync, SealedToken
+from services.catalog.handlers import (
+    TOKENS,
+    TRACES,
+    BeginSync,
+    ConcludeSync,
+    FailSync,
+    KeptTrace,
+    SealedToken,
+)
 from services.catalog.last_readings import LastReadings
 from services.catalog.projections.modules import ModuleRow, modules_of_scope
 from services.catalog.projections.syncs import WaitingSync, first_unfinished_syncs
@@ -163,6 +172,17 @@ class _Sync:
     readings: LastReadings
 
     async def run(self) -> None:
+        """Read it, in the trace of whoever asked for it."""
+        with within(await self._traceparent()):
+            await self._run()
+
+    async def _traceparent(self) -> str | None:
+        key = (TRACES, self.sync.sync_id)
+        async with self.running.store.transaction() as transaction:
+            body = (await transaction.documents([key])).get(key)
+        return None if body is None else msgspec.msgpack.decode(body, type=KeptTrace).traceparent
+
+    async def _run(self) -> None:
         sync = self.sync
         log = structlog.get_logger().bind(sync_id=sync.sync_id, scope=sync.scope)
         begun = await self._begin()

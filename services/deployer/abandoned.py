@@ -31,17 +31,18 @@ def abandon(
 ) -> BuildFailed | None:
     """Return what ends a deployment's open build; nothing where none is open anywhere.
 
-    `told` are the lost messages' names and data, the oldest first. A build that has ended since the
-    backup is open here all the same: others hear of an end that changes nothing for its hold.
+    `told` are the lost messages' names and data, the oldest first. A build that is open here may
+    have ended since the backup: then its hold has ended as well, and this end names none.
     """
-    if told[-1][0] not in _OPEN and deployment.status not in _OPEN_HERE:
+    is_open = told[-1][0] in _OPEN
+    if not is_open and deployment.status not in _OPEN_HERE:
         return None
     values = [data for _, data in told]
     build, request = deployment.build, deployment.request
     build_id = _last(values, "build_id") or ("" if build is None else build.build_id)
     action: Action = _last(values, "action") or ("CREATE" if build is None else build.action)
     hold_id = None
-    if action == "CREATE":
+    if is_open and action == "CREATE":
         hold_id = _last(values, "hold_id") or (None if request is None else request.hold_id)
     started = deployment.status in ("PROVISIONING", "UPDATING", "DESTROYING")
     return BuildFailed(

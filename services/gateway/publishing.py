@@ -109,7 +109,7 @@ def publish_settings(record: Recorded[SettingsFact]) -> Sequence[Event]:
     return [settings_message(record.fact, record)]
 
 
-def restore_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+def restore_settings(_: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the fact that the message of changed settings tells."""
     names = (each.removeprefix("platform_") for each in data)
     said = dict(zip(names, data.values(), strict=True))

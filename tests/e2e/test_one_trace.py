@@ -9,10 +9,11 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from devkit.ports import free_port
 from tests.e2e.person import Person
 from tests.e2e.system import SERVICES
 from tests.support.otlp import Collector, Span, collector
-from tests.support.story import Story, module, publish_examples, story, succeeds, wait_for
+from tests.support.story import Story, module, publish_examples, story, succeeds, usd, wait_for
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -185,3 +186,80 @@ def test_metrics_tell_of_it_too(collected: tuple[Collector, Story]) -> None:
 
 def test_probes_leave_no_spans(collected: tuple[Collector, Story]) -> None:
     assert not [span for span in collected[0].spans if "/readyz" in span.name]
+
+
+def asks(person: Person, path: str, body: Any) -> tuple[str, Any]:
+    """Call in a trace of its own; return which, and the answer."""
+    trace_id = secrets.token_hex(16)
+    headers = {
+        "Idempotency-Key": secrets.token_hex(16),
+        "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
+    }
+    answer = person.client.post(path, json=body, headers=headers)
+    assert answer.is_success, answer.text
+    return trace_id, answer.json()
+
+
+def arrives(found: Collector, service: str, name: str, of_trace: str) -> Span:
+    """Return a span of a trace, or one that links it, once it has arrived."""
+
+    def there() -> list[Span]:
+        return [
+            span
+            for span in found.spans
+            if (span.service, span.name) == (service, name)
+            and of_trace in {span.trace_id, *(trace for trace, _ in span.links)}
+        ]
+
+    spans: list[Span] = wait_for(f"{service} {name}", there, lambda spans: spans)
+    return spans[0]
+
+
+def test_a_sync_goes_on_in_the_trace_of_who_asked_for_it(
+    collected: tuple[Collector, Story],
+) -> None:
+    found, told = collected
+    trace_id, _ = asks(told.admin, "/api/syncs", {"scope": "platform"})
+    for command in ("BeginSync", "ConcludeSync"):
+        assert arrives(found, "catalog", f"handle {command}", trace_id).trace_id == trace_id
+
+
+def test_what_stripe_says_later_links_the_checkout(collected: tuple[Collector, Story]) -> None:
+    """Who pays comes back by Stripe's call, in a trace of its own, after whatever time."""
+    found, told = collected
+    trace_id, checkout = asks(told.user, "/api/credits/checkout", {"credits": 10})
+    opened = arrives(found, "ledger", "handle ChangeCheckout", trace_id)
+    assert opened.trace_id == trace_id
+
+    assert httpx2.post(f"{checkout['url']}/pay").status_code == httpx2.codes.SEE_OTHER
+
+    booked = arrives(found, "ledger", "handle ChangePurchase", trace_id)
+    assert booked.trace_id != trace_id
+    [called] = [
+        span
+        for span in found.spans
+        if span.trace_id == booked.trace_id and span.name == "handle stripe_event_received"
+    ]
+    assert booked.parent_id == called.span_id
+
+
+def test_a_webhook_links_what_it_tells_of(collected: tuple[Collector, Story]) -> None:
+    """Whether somebody takes it does not matter: nobody listens there."""
+    found, told = collected
+    told.agent.signs_up()
+    told.newcomer.signs_up()
+    told.admin.patches(f"/api/users/{told.agent.id}", {"roles": ["user", "agent"]})
+    told.admin.patches(f"/api/users/{told.newcomer.id}", {"referred_by": told.agent.id})
+    told.admin.patches("/api/settings", {"agent_revenue_share": "5.00"})
+    bought = {"credits": 10, "price": usd(1_000), "reference": "x", "user_id": told.newcomer.id}
+    told.admin.posts("/api/credits/purchases", bought)
+    hook = {"url": f"http://127.0.0.1:{free_port()}/", "events": ["revenue.share_accrued"]}
+    told.agent.posts("/api/webhooks", hook)
+    card = module(told.newcomer, "uptime-alerts")
+    asked = {"module_id": card["id"], "variables": {"addresses": ["www.example.org"]}}
+    trace_id, deployment = asks(told.newcomer, "/api/deployments", asked)
+    succeeds(told.newcomer, deployment["id"])
+
+    recorded = arrives(found, "revenue", "handle RecordAttempts", trace_id)
+
+    assert recorded.trace_id != trace_id

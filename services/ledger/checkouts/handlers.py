@@ -12,6 +12,7 @@ from contracts.gateway import v1 as gateway
 from contracts.ledger.v1 import RequestRefused
 from runtime.connection import Connection
 from runtime.refusal import Refusal
+from runtime.spans import current_traceparent
 from runtime.work import Command, Message, Needs, Work
 from services.ledger.checkouts.jobs import JobKind, put_job
 from services.ledger.checkouts.publishing import checkout_stream
@@ -140,8 +141,15 @@ class CheckoutHandlers:
     def _put(
         self, work: Work, kind: JobKind, key: str, *, correlation_id: str, at: datetime
     ) -> None:
+        traceparent = current_traceparent()
+
         async def write(connection: asyncpg.Connection) -> None:
-            await put_job(connection, kind, key, correlation_id=correlation_id, at=at)
+            await put_job(
+                *(connection, kind, key),
+                correlation_id=correlation_id,
+                at=at,
+                traceparent=traceparent,
+            )
 
         work.alongside(write)
         work.effect(self._wake)

@@ -20,8 +20,8 @@ STUCK_ATTEMPTS: Final = 8
 STUCK_RETRY: Final = timedelta(hours=1)
 
 _PUT: Final = """
-    insert into stripe_jobs (kind, key, correlation_id, due_at, created_at)
-    values ($1, $2, $3, $4, $4)
+    insert into stripe_jobs (kind, key, correlation_id, due_at, created_at, traceparent)
+    values ($1, $2, $3, $4, $4, $5)
     on conflict (kind, key) do update
         set generation = stripe_jobs.generation + 1,
             due_at = least(stripe_jobs.due_at, excluded.due_at)
@@ -30,13 +30,14 @@ _PUT: Final = """
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One thing to do; what it causes is tied together by `correlation_id`."""
+    """One thing to do; what it causes is tied together by `correlation_id`, and of its trace."""
 
     kind: JobKind
     key: str
     correlation_id: str
     attempts: int
     generation: int
+    traceparent: str | None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -45,10 +46,16 @@ class Job:
 
 
 async def put_job(
-    connection: Connection, kind: JobKind, key: str, *, correlation_id: str, at: datetime
+    connection: Connection,
+    kind: JobKind,
+    key: str,
+    *,
+    correlation_id: str,
+    at: datetime,
+    traceparent: str | None = None,
 ) -> None:
     """Have something done, at once."""
-    await connection.execute(_PUT, kind, key, correlation_id, at)
+    await connection.execute(_PUT, kind, key, correlation_id, at, traceparent)
 
 
 async def due_jobs(
@@ -56,7 +63,8 @@ async def due_jobs(
 ) -> list[Job]:
     """Return what is due and is not being done already, the longest due first."""
     rows = await connection.fetch(
-        """select kind, key, correlation_id, attempts, generation from stripe_jobs
+        """select kind, key, correlation_id, attempts, generation, traceparent
+           from stripe_jobs
            where due_at <= $1
              and (kind, key) not in (select * from unnest($2::text[], $3::text[]))
            order by due_at limit $4""",

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from runtime.outbox import last_traceparent
 from runtime.process import Running
 from runtime.refusal import Refusal
+from runtime.spans import linked
 from services.ledger import spenders
 from services.ledger.checkouts.comparing import stand_of
 from services.ledger.checkouts.handlers import ChangeCheckout
@@ -26,6 +28,7 @@ from services.ledger.checkouts.known import (
     settle_problems,
     tell_problem,
 )
+from services.ledger.checkouts.publishing import checkout_stream
 from services.ledger.checkouts.rules import CheckoutCommand, End, Pay
 from services.ledger.commands import CloseDispute, OpenDispute, RecordPurchase, RefundPurchase
 from services.ledger.handlers import ChangePurchase
@@ -83,6 +86,14 @@ class Syncing:
         return await self.stripe.session_of_payment(payment_id)
 
     async def _bring_up(self, known: KnownCheckout, session: Session, correlation_id: str) -> None:
+        """Do what Stripe says; it links what the checkout last told, which may be long ago."""
+        stream = checkout_stream(known.checkout_id)
+        with linked([await last_traceparent(self.running.pool, stream)]):
+            await self._do_as_told(known, session, correlation_id)
+
+    async def _do_as_told(
+        self, known: KnownCheckout, session: Session, correlation_id: str
+    ) -> None:
         why = misfit(known, session) if session.paid else None
         if why is not None and session.given_back and known.status != "PAID":
             await self._let_go(known, session, correlation_id)

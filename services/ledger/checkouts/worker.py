@@ -16,6 +16,7 @@ import structlog
 from runtime.leadership import lead
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
+from runtime.spans import within
 from services.ledger.checkouts.handlers import ChangeCheckout
 from services.ledger.checkouts.jobs import Job, due_jobs, job_done, job_failed
 from services.ledger.checkouts.known import (
@@ -135,7 +136,8 @@ class Worker:
         """Do a job, or write down that it is done later; never raises but when cancelled."""
         try:
             try:
-                await self._do(job)
+                with within(job.traceparent):
+                    await self._do(job)
             except StripeUnavailableError as error:
                 after = timedelta(seconds=error.after_seconds)
                 await self._postpone(job, str(error), after=after)

@@ -1,6 +1,6 @@
 """What others are told of webhooks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from contracts.events import Event
@@ -80,6 +80,23 @@ def publish_webhook(record: Recorded[WebhookFact]) -> Sequence[Event]:
             assert_never(fact)
 
 
+_FACTS: Final = {
+    "webhook_registered": "endpoint_registered",
+    "webhook_changed": "endpoint_changed",
+    "webhook_secret_rotated": "secret_rotated",
+    "webhook_removed": "endpoint_removed",
+    "webhook_endpoint_disabled": "endpoint_disabled",
+    "webhook_delivery_queued": "delivery_queued",
+    "webhook_delivered": "delivered",
+    "webhook_attempt_failed": "attempt_failed",
+}
+
+
+def restore_webhook(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the fact that a message tells."""
+    return {**data, "fact": _FACTS[name], "failed_at": data.get("attempted_at")}
+
+
 WEBHOOK: Final = StreamKind(
     name=WEBHOOK_STREAM,
     facts=WebhookFact,
@@ -87,5 +104,6 @@ WEBHOOK: Final = StreamKind(
     initial=lambda _: Endpoints(),
     evolve=evolve_webhook,
     publish=publish_webhook,
+    restore=restore_webhook,
 )
 """`webhook-<owner id>`: an owner's endpoints, and how each delivery to them fared."""

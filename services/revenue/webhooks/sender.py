@@ -8,6 +8,7 @@ turn that fails; then one delivery tries whether it is back.
 import asyncio
 import random
 import ssl
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,9 +17,12 @@ import asyncpg
 import structlog
 
 from runtime.clock import monotonic_seconds
+from runtime.outbox import traceparents
 from runtime.process import Running
 from runtime.processor import OUTAGES, UnavailableError
 from runtime.sealing import DataKey
+from runtime.spans import PassOn, linked
+from services.revenue.handlers import payee_stream
 from services.revenue.metrics import count_attempt
 from services.revenue.settings import RevenueSettings
 from services.revenue.webhooks.addresses import Lookup, ThreadLookup
@@ -167,17 +171,24 @@ class Sender:
             attempts = await asyncio.gather(
                 *(self._attempt(session, leased, row, secrets) for row in rows)
             )
-            await self._running.processor.execute(
-                RecordAttempts(
+            with linked(await self._causes(leased, rows)):
+                record = RecordAttempts(
                     actor=SENDER,
                     owner_id=leased.owner_id,
                     attempts=Attempts(webhook_id=leased.webhook_id, attempts=tuple(attempts)),
                 )
-            )
+            await self._running.processor.execute(record)
             if any(each.error is not None for each in attempts):
                 return failures + 1
             failures = 0
         return failures
+
+    async def _causes(self, leased: Leased, rows: Sequence[asyncpg.Record]) -> list[str | None]:
+        """Return the traces of what a wave tells of, which may be days ago; none if unrecorded."""
+        told = [row["event_sequence"] for row in rows if row["event_sequence"] is not None]
+        if isinstance(self._running.spans, PassOn) or not told:
+            return []
+        return await traceparents(self._pool, payee_stream(leased.owner_id), told)
 
     async def _secrets(self, leased: Leased) -> list[str]:
         now = self._running.clock.now()
