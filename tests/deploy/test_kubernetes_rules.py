@@ -9,6 +9,7 @@ import pytest
 from contracts.registry import SERVICES
 from runtime.segments.sealer import SEGMENT_BODY_BYTES_MAX
 from runtime.settings import RuntimeSettings
+from services.deployer.builds_api import BODY_BYTES_MAX
 from services.deployer.settings import DeployerSettings
 from tests.deploy.manifests import OVERLAYS, ROOT, Manifest, of_kind, pods, selects
 
@@ -185,6 +186,32 @@ def test_builds_in_the_deployers_own_pod_fit_into_it() -> None:
     )
     work = rooms(pods("dev")["deployer"])["/var/lib/tollgate/work"]["emptyDir"]["sizeLimit"]
     assert builds * disk * UNITS["Mi"] <= bytes_of(work)
+
+
+def test_from_outside_builds_and_everybody_else_are_led_to_whom_they_want() -> None:
+    ways, sizes = {}, {}
+    for manifest in of_kind("production", "Ingress").values():
+        [rule] = manifest["spec"]["rules"]
+        [way] = rule["http"]["paths"]
+        ways[way["path"]] = way["backend"]["service"]
+        annotations = manifest["metadata"].get("annotations", {})
+        sizes[way["path"]] = annotations.get("nginx.ingress.kubernetes.io/proxy-body-size", "1m")
+        [values] = [
+            each["data"]
+            for name, each in of_kind("production", "ConfigMap").items()
+            if "public-url" in each["data"]
+        ]
+        assert values["public-url"] == f"https://{rule['host']}"
+    services = of_kind("production", "Service")
+    for told in ways.values():
+        named = {port["name"] for port in services[told["name"]]["spec"]["ports"]}
+        assert told["port"]["name"] in named
+    assert {path: told["name"] for path, told in ways.items()} == {
+        "/": "gateway",
+        "/builds/": "builds",
+    }
+    # nginx writes MiB so; a body of the API is a MiB at most, which is nginx' own limit.
+    assert sizes["/builds/"] == f"{BODY_BYTES_MAX // UNITS['Mi']}m"
 
 
 def test_a_backup_is_of_the_cluster_that_there_is() -> None:
