@@ -71,8 +71,10 @@ class Relay:
     async def run(self, leadership: asyncpg.Connection) -> None:
         """Relay until the connection that holds the leadership is lost, by that connection.
 
-        What was sent is marked by the next round, a tenth of a second later at most.
+        What was sent is marked by the next round, a tenth of a second later at most. What was sent
+        last in an earlier leadership, and not marked, may be wanted again by a rebuilt bus.
         """
+        self._sent = []
         while not leadership.is_closed():
             self.beat()
             self._wake.clear()

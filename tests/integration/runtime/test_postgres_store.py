@@ -17,6 +17,7 @@ from tests.support import counter
 from tests.support.runtime_bench import Bench, ask
 
 OWNER = "tollgate_counter_owner"
+RELAY_SECONDS_MAX = 10
 
 
 class Collected:
@@ -44,6 +45,35 @@ async def test_a_slow_transaction_overtaken_by_a_fast_one_is_still_relayed(
             assert [row.id for row in publisher.rows] == [fast.id]
         await relay.relay_once()
         assert [row.id for row in publisher.rows] == [fast.id, slow.id]
+
+
+async def test_a_relay_that_leads_again_takes_nothing_for_sent_since_the_last_time(
+    real_database: CounterDatabase,
+) -> None:
+    """Another one has led meanwhile, and a rebuilt bus may want the same messages again."""
+
+    class Ended(Collected):
+        """A publisher with whose first message the leadership ends."""
+
+        async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
+            await super().publish_batch(rows)
+            leaderships[-1].terminate()
+
+    publisher = Ended()
+    async with asyncpg.create_pool(real_database.dsn, min_size=1) as pool:
+        store, relay = PostgresStore(pool), Relay(PostgresStore(pool), publisher, PassOn())
+        async with store.transaction() as transaction:
+            await transaction.write(Changes(outbox=[ask()]))
+        leaderships = [await asyncpg.connect(real_database.dsn)]
+        await relay.run(leaderships[-1])
+        [sent] = await store.pending(1)
+
+        leaderships.append(await asyncpg.connect(real_database.dsn))
+        await asyncio.wait_for(relay.run(leaderships[-1]), RELAY_SECONDS_MAX)
+
+        assert publisher.rows == [sent, sent]
+        await relay.relay_once()
+        assert await store.pending(1) == []
 
 
 @pytest.mark.parametrize("table", ["facts", "outbox"])
