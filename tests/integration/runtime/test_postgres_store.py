@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
+from typing_extensions import override
 
 from runtime.migrate import MigrationError, check_schema, migrate
 from runtime.outbox import Relay
@@ -55,6 +56,7 @@ async def test_a_relay_that_leads_again_takes_nothing_for_sent_since_the_last_ti
     class Ended(Collected):
         """A publisher with whose first message the leadership ends."""
 
+        @override
         async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
             await super().publish_batch(rows)
             leaderships[-1].terminate()
