@@ -17,6 +17,7 @@ import structlog
 from contracts.subjects import stream_of_subject
 from runtime.leadership import lead
 from runtime.metrics import PUBLISHED, RELAY_FAILURES
+from runtime.postgres_store import BY_KEY
 from runtime.spans import Spans
 from runtime.store import OutboxRow, Store
 
@@ -149,4 +150,4 @@ class _Traceable(msgspec.Struct):
 
 async def relay_as_leader(relay: Relay, dsn: str) -> None:
     """Relay whenever this process holds the lock; for ever."""
-    await lead(dsn, lock=RELAY_LOCK, beat=relay.beat, run=relay.run)
+    await lead(dsn, lock=RELAY_LOCK, beat=relay.beat, run=relay.run, settings=BY_KEY)

@@ -25,6 +25,18 @@ from runtime.store import (
 )
 
 PENDING_SECONDS_MAX: Final = 30.0
+BY_KEY: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""How statements are planned that touch a few rows by their keys: once, and never for a scan.
+
+Postgres would plan such a statement anew each time, because it takes arrays, and that takes longer
+than to carry it out. A plan that is kept must not be one for tables that were small once.
+"""
+_BEGIN: Final = "begin; " + "; ".join(f"set local {name} = {how}" for name, how in BY_KEY.items())
 
 
 class PostgresStore:
@@ -35,9 +47,16 @@ class PostgresStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Begin a transaction on a connection of its own."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            yield PostgresTransaction(connection)
+        """Begin a transaction on a connection of its own; no other can be begun within it."""
+        async with self._pool.acquire() as connection:
+            await connection.execute(_BEGIN)
+            try:
+                yield PostgresTransaction(connection)
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("rollback")
+                raise
+            await connection.execute("commit")
 
     async def due(self, now: datetime, limit: int) -> list[Waiting]:
         """Return waiting messages that are due and not parked, by stream and sequence."""
