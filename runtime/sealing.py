@@ -7,14 +7,18 @@ kept erases everything that it encrypts, copies on the bus included.
 import base64
 import json
 import os
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
@@ -132,8 +136,19 @@ class DataKey:
 
 def seal(value: bytes, public_jwk: str) -> str:
     """Return the value sealed for the owner of an X25519 key pair (ECDH-ES, RFC 8037)."""
-    [key] = _sealing_keys(public_jwk)
-    return jwe.encrypt_compact(_SEALED, value, key, registry=_REGISTRY)
+    ours = X25519PrivateKey.generate()
+    shared = ours.exchange(_public_key(public_jwk))
+    ephemeral = {
+        "crv": "X25519",
+        "x": _base64url(ours.public_key().public_bytes_raw()),
+        "kty": "OKP",
+    }
+    header = _base64url(json.dumps({**_SEALED, "epk": ephemeral}).encode())
+    content_key, nonce = os.urandom(_KEY_BYTES), os.urandom(_NONCE_BYTES)
+    sealed = AESGCM(content_key).encrypt(nonce, value, header.encode())
+    wrapped = aes_key_wrap(_wrapping_key(shared), content_key)
+    parts = (wrapped, nonce, sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:])
+    return ".".join((header, *map(_base64url, parts)))
 
 
 def open_sealed(sealed: str, private_jwk: str) -> bytes:
@@ -142,6 +157,19 @@ def open_sealed(sealed: str, private_jwk: str) -> bytes:
     Of a JWK set, the key that it was sealed for opens it.
     """
     return _open_by_any(sealed, _sealing_keys(private_jwk))
+
+
+@lru_cache(maxsize=8)
+def _public_key(public_jwk: str) -> X25519PublicKey:
+    [key] = _sealing_keys(public_jwk)
+    return X25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(str(key["x"]) + "="))
+
+
+def _wrapping_key(shared: bytes) -> bytes:
+    """Return the key that wraps the content's key: the Concat KDF of RFC 7518, 4.6.2, once."""
+    name = _SEALED["alg"].encode()
+    about = struct.pack(">I", len(name)) + name + bytes(8) + struct.pack(">I", _KEY_BYTES * 8)
+    return sha256(struct.pack(">I", 1) + shared + about).digest()
 
 
 @lru_cache(maxsize=8)

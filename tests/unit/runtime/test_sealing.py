@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwe
-from joserfc.jwk import OctKey
+from joserfc.jwk import OctKey, OKPKey
 
 from runtime.sealing import (
     VALUE_BYTES_MAX,
@@ -53,6 +53,21 @@ def test_a_value_is_a_jwe_as_any_library_writes_and_reads_it(value: bytes) -> No
     assert jwe.decrypt_compact(key.encrypt(value), same).plaintext == value
     header = {"alg": "dir", "enc": "A256GCM"}
     assert key.decrypt(jwe.encrypt_compact(header, value, same)) == value
+
+
+@given(st.binary(max_size=200))
+def test_what_is_sealed_is_a_jwe_as_any_library_writes_and_reads_it(value: bytes) -> None:
+    private, public = generate_sealing_key()
+    registry = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"])
+    sealed = jwe.decrypt_compact(
+        seal(value, public), OKPKey.import_key(json.loads(private)), registry=registry
+    )
+    assert sealed.plaintext == value
+    header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}
+    theirs = jwe.encrypt_compact(
+        header, value, OKPKey.import_key(json.loads(public)), registry=registry
+    )
+    assert open_sealed(theirs, private) == value
 
 
 @pytest.mark.parametrize(
