@@ -75,6 +75,13 @@ class Composed:
         self.tollgate("gateway", *words, told="a long password\n")
         return self.tollgate("gateway", "token", "create", "--email", email)
 
+    def reaches(self, service: str, address: str) -> bool:
+        """Return whether a service's container can connect to host:port."""
+        host, port = address.split(":")
+        script = f"import socket; socket.create_connection(('{host}', {port}), timeout=2)"
+        words = ("exec", "--no-TTY", service, "python3", "-c", script)
+        return self.compose(*words).returncode == 0
+
     def ended(self, path: str, token: str, running: set[str]) -> Any:
         """Return what stands at a path once its status is none of those."""
         deadline = time.monotonic() + BUILD_SECONDS_MAX
@@ -119,6 +126,9 @@ def test_compose_up_ends_with_a_system_that_deploys_modules(composed: Composed) 
     path = f"/api/deployments/{deployment['id']}"
     assert composed.ended(path, user, {"QUEUED", "PROVISIONING"})["status"] == "SUCCESS"
     composed.tollgate("ledger", "ledger", "verify")
+
+    assert composed.reaches("gateway", "nats:4222")
+    assert not composed.reaches("gateway", "deployer:8080")
 
     # What is stopped and made anew has lost nothing.
     assert composed.compose("down").returncode == 0
