@@ -6,12 +6,17 @@ may run something as that user, and may kill all that runs as it; nobody else ma
 
 import socket
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Final
+
+import psutil
 
 from services.deployer.runner.processes import users_of_processes
 
 USERS_MAX: Final = 300
 """How many users builds may run as, from the first one on."""
+
+_NAME: Final = "tollgate-build-user-"
 
 
 def reserve_free(first: int, taken: AbstractSet[int] = frozenset()) -> tuple[int, socket.socket]:
@@ -30,8 +35,21 @@ def reserve(uid: int) -> socket.socket | None:
     """Return what reserves a user while it is open, nothing where somebody has it."""
     reservation = socket.socket(socket.AF_UNIX)
     try:
-        reservation.bind(f"\0tollgate-build-user-{uid}")
+        reservation.bind(f"\0{_NAME}{uid}")
     except OSError:
         reservation.close()
         return None
     return reservation
+
+
+def reserves_itself(uid: int) -> bool:
+    """Return whether nobody has reserved a user but what runs as it, to be killed by nobody.
+
+    Who may is a deployer, or the runner that watches over the build, and neither is its user.
+    """
+    holders: set[int] = set()
+    for each in psutil.net_connections(kind="unix"):
+        if str(each.laddr) == f"@{_NAME}{uid}" and each.pid is not None:
+            with suppress(psutil.Error):
+                holders.add(psutil.Process(each.pid).uids().real)
+    return holders == {uid}

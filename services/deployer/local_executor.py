@@ -20,7 +20,7 @@ import psutil
 import structlog
 
 from runtime.clock import monotonic_seconds
-from services.deployer.build_users import reserve, reserve_free
+from services.deployer.build_users import reserve, reserve_free, reserves_itself
 from services.deployer.builds import LeaseTokens
 from services.deployer.executor import ExecutorError
 from services.deployer.isolation import Isolation
@@ -158,10 +158,8 @@ class LocalExecutor:
             psutil.wait_procs([runner], timeout=DEATH_SECONDS_MAX)
         if folder.is_dir():
             uid = _user_of(folder)
-            # Where another build has it by now, nothing of this one runs as it any more.
-            if uid is not None and (reservation := reserve(uid)) is not None:
-                with reservation:
-                    kill_user(uid)
+            if uid is not None:
+                _kill_all_of(uid)
             kill_in(folder)
 
     async def unsaved_states(self, build_id: str, attempt: int, archive_folder: str) -> list[bytes]:
@@ -238,6 +236,19 @@ def _user_of(folder: Path) -> int | None:
     except OSError:
         return None
     return None if uid == os.geteuid() else uid
+
+
+def _kill_all_of(uid: int) -> None:
+    """Kill all that runs as a build's user.
+
+    Where another build has it by now, nothing of this one runs as it any more.
+    """
+    reservation = reserve(uid)
+    if reservation is not None:
+        with reservation:
+            kill_user(uid)
+    elif reserves_itself(uid):
+        kill_user(uid)
 
 
 def _spawn(folder: Path, order: bytes, reservation: socket.socket | None) -> int:

@@ -78,3 +78,30 @@ async def test_to_end_an_attempt_ends_no_other_build_that_has_got_its_user(
         assert process.poll() is None
     await executor.end("build-x-1", 1)
     assert process.wait(timeout=30) == -9
+
+
+async def test_a_build_that_reserves_its_user_itself_is_ended_like_any_other(
+    parts: SETTINGS_AND_KEY,
+) -> None:
+    settings = parts[0]
+    home = settings.work_dir / "build-x-1-1" / "home"
+    home.mkdir(parents=True)
+    os.chown(home, FIRST_UID, FIRST_UID)
+    found = Isolation(in_room=False, first_build_uid=FIRST_UID)
+    executor = LocalExecutor(settings, "http://127.0.0.1:1", found)
+    reservation = reserve(FIRST_UID)
+    assert reservation is not None
+    with reservation:
+        left = subprocess.Popen(  # noqa: ASYNC220 - to start it takes no time
+            ("sleep", "300"),
+            user=FIRST_UID,
+            group=FIRST_UID,
+            extra_groups=[],
+            pass_fds=[reservation.fileno()],
+        )
+    try:
+        await executor.end("build-x-1", 1)
+        assert left.wait(timeout=30) == -9
+    finally:
+        left.kill()
+        left.wait()
