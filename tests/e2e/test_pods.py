@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from contracts.registry import SERVICES
-from tests.deploy.manifests import ROOT, rendered
+from tests.deploy.manifests import ROOT, of_kind, rendered
 from tests.support.folders import reachable_folder
 from tests.support.tools import lacking, program
 
@@ -67,6 +67,13 @@ def test_every_service_becomes_ready(report: dict[str, Any]) -> None:
 
 def test_the_main_job_is_done(report: dict[str, Any]) -> None:
     assert (report["synced"], report["deployed"]) == ("DONE", "SUCCESS")
+
+
+def test_keda_finds_the_lag_of_every_consumer_it_scales_by(report: dict[str, Any]) -> None:
+    found = {tuple(each) for each in report["lag"]}
+    for scaled in of_kind("production", "ScaledObject").values():
+        for trigger in (each["metadata"] for each in scaled["spec"]["triggers"]):
+            assert (trigger["account"], trigger["stream"], trigger["consumer"]) in found
 
 
 def test_only_volumes_can_be_written_to(report: dict[str, Any]) -> None:

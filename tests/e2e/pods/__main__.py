@@ -61,6 +61,7 @@ def main(folder: Path) -> None:
     told["ready"] = {name: _answers(name, "/readyz") for name in services}
     told["alive"] = {name: _answers(name, "/healthz") for name in services}
     told |= _main_job(running["gateway"])
+    told["lag"] = _lag()
     told["writable"] = json.loads(_says(running["ledger"], "-c", TRIES, *NODE, *VOLUMES))
     told["ended"] = _end(services)
     (folder / "report.json").write_text(json.dumps(told, indent=2))
@@ -125,6 +126,19 @@ def _main_job(gateway: Pod) -> dict[str, Any]:
     synced = sync(admin, "platform")
     ended = until_ended(admin, deploy(admin, module(admin, "starter-network"), {})["id"])
     return {"synced": synced["status"], "deployed": ended["status"]}
+
+
+def _lag() -> list[list[str]]:
+    """Return the consumers whose lag can be read, in the way that KEDA reads it."""
+    url = "http://nats-headless.tollgate.svc:8222/jsz?acc=$G&consumers=true&config=true"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        [account] = json.load(answer)["account_details"]
+    return [
+        [account["name"], stream["name"], consumer["name"]]
+        for stream in account["stream_detail"]
+        for consumer in stream.get("consumer_detail", ())
+        if {"num_pending", "num_ack_pending"} <= consumer.keys()
+    ]
 
 
 def _end(services: dict[str, "subprocess.Popen[bytes]"]) -> dict[str, int]:
