@@ -83,7 +83,8 @@ class Relay:
                 sent = await self._send(leadership)
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows are still there
                 RELAY_FAILURES.inc()
-                structlog.get_logger().warning("relay.failed", error=repr(error))
+                told = str(error) or repr(error)
+                structlog.get_logger().warning("relay.failed", error=told)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             if sent < RELAY_BATCH_MAX:
