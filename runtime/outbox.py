@@ -29,7 +29,7 @@ RELAY_LOCK: Final = "tollgate.relay"
 
 
 class Publisher(Protocol):
-    """What puts messages of one JetStream stream onto the bus, all or none, durably."""
+    """What puts messages of one JetStream stream onto the bus, in their order, durably."""
 
     async def publish_batch(self, rows: Sequence[OutboxRow]) -> None:
         """Return once they are stored; raise when that is not certain."""

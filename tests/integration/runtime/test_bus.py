@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from contracts.subjects import stream_of_subject
 from devkit.nats import ADMIN as NATS_ADMIN
 from devkit.program import start
-from runtime.bus import Bus
+from runtime.bus import FEW, Bus
 from runtime.bus_migrate import migrate_bus
 from runtime.consumption import check_bus
 from runtime.outbox import Relay, relay_as_leader
@@ -138,18 +138,34 @@ async def test_what_no_stream_takes_is_an_error_and_not_a_silent_loss(
         await real_bus.bus.publish(replace(ask(), subject="tollgate.asker.nobody.thing.v1"))
 
 
-async def test_a_batch_with_a_message_that_is_there_already_is_stored_once_and_whole(
-    real_bus: NatsBusUnderTest,
+@pytest.mark.parametrize("place", [0, 2])
+async def test_of_a_few_that_one_of_fails_the_rest_is_stored_and_the_failure_told(
+    real_bus: NatsBusUnderTest, place: int
 ) -> None:
-    rows = [ask() for _ in range(5)]
+    rows = [ask() for _ in range(3)]
+    sent = list(rows)
+    sent[place] = replace(rows[place], subject="tollgate.asker.nobody.thing.v1")
+    with pytest.raises(NoStreamResponseError):
+        await real_bus.bus.publish_batch(sent)
+    await real_bus.bus.publish_batch(rows)
+    stored = await real_bus.stored(ASKER_STREAM)
+    assert sorted(stored) == sorted(row.body.encode() for row in rows)
+
+
+@pytest.mark.parametrize("count", [FEW, FEW + 1])
+async def test_a_batch_with_a_message_that_is_there_already_is_stored_once_and_whole(
+    real_bus: NatsBusUnderTest, count: int
+) -> None:
+    rows = [ask() for _ in range(count)]
     await real_bus.bus.publish(rows[2])
     await real_bus.bus.publish_batch(rows)
     stored = await real_bus.stored(ASKER_STREAM)
     assert sorted(stored) == sorted(row.body.encode() for row in rows)
 
 
-async def test_a_batch_keeps_its_order(real_bus: NatsBusUnderTest) -> None:
-    rows = [ask() for _ in range(100)]
+@pytest.mark.parametrize("count", [FEW, 100])
+async def test_a_batch_keeps_its_order(real_bus: NatsBusUnderTest, count: int) -> None:
+    rows = [ask() for _ in range(count)]
     await real_bus.bus.publish_batch(rows)
     assert await real_bus.stored(ASKER_STREAM) == [row.body.encode() for row in rows]
 
