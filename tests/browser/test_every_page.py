@@ -1,16 +1,16 @@
 """What holds for every page: it opens for its roles, nobody is kept from using it, it fits."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from services.gateway.web.routes import page_routes
 from tests.browser.conftest import Joins, SignIn, person_of
 from tests.browser.earning import Earning
-from tests.browser.visitor import barriers, looks, overflow
+from tests.browser.visitor import Visitor, barriers, looks, overflow
 from tests.e2e.person import Person
 from tests.support.story import Story, deploy, module, succeeds, usd
 
@@ -74,16 +74,35 @@ def ids(stage: Story, earned: Earning, every_kind: str) -> Iterator[dict[str, st
     earned.partner.asks("DELETE", f"/api/webhooks/{webhook}", status=204)
 
 
+@pytest.fixture(scope="module")
+def window(chromium: Browser, people: dict[str, Person]) -> Iterator[Callable[[str], Visitor]]:
+    """Return what gives a role's window, which stays open: it loads scripts and styles once."""
+    opened: dict[str, Visitor] = {}
+
+    def window_of(role: str) -> Visitor:
+        if role not in opened:
+            url = str(people[role].client.base_url).rstrip("/")
+            opened[role] = Visitor.of(chromium, url, width=WIDE, scripts=True, dark=False)
+            opened[role].take_session_of(people[role])
+        return opened[role]
+
+    yield window_of
+    for each in opened.values():
+        each.close()
+
+
 @pytest.mark.parametrize(("role", "path"), ALL)
 def test_a_page_opens_fits_and_keeps_nobody_out(
-    signs_in: SignIn, people: dict[str, Person], ids: dict[str, str], role: str, path: str
+    window: Callable[[str], Visitor], ids: dict[str, str], role: str, path: str
 ) -> None:
     """Light and wide, then dark and narrow: one h1, no barrier by axe's rules, nothing cut off.
 
     The page is the same, only its window is not: no page knows of either but by its styles.
     """
     address = path.format(**ids)
-    page = signs_in(people[role]).page
+    visitor = window(role)
+    page = visitor.page
+    looks(page, width=WIDE, dark=False)
     response = page.goto(address)
     assert response is not None
     assert response.ok, f"{address}: {response.status}"
@@ -94,6 +113,7 @@ def test_a_page_opens_fits_and_keeps_nobody_out(
         settled(page)
         assert barriers(page) == [], f"{width} px, {'dark' if dark else 'light'}"
         assert overflow(page) == 0, f"{address} is wider than {width} px"
+    assert visitor.complaints == []
 
 
 def test_in_other_light_and_at_another_width_a_page_does_look_otherwise(signs_in: SignIn) -> None:

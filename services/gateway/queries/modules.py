@@ -129,7 +129,10 @@ async def list_modules(
 async def list_tags(
     connection: Connection, viewer: str, filters: Filters, *, limit: int
 ) -> list[dict[str, Any]]:
-    """Return the tags of all modules that are listed by these filters, the commonest first."""
+    """Return the tags of all modules that are listed by these filters, the commonest first.
+
+    A module has a tag once: the catalogue sees to that.
+    """
     values: list[Any] = [viewer]
 
     def given(value: Any, kind: str) -> str:
@@ -139,7 +142,7 @@ async def list_tags(
     matching = await _matching(connection, viewer, filters)
     conditions = [_VISIBLE, "m.withdrawn_at is null", *_conditions(filters, matching, given)]
     rows = await connection.fetch(
-        f"""select tag, count(distinct m.module_id) as module_count {_FROM}, unnest(m.tags) as tag
+        f"""select tag, count(*) as module_count {_FROM}, unnest(m.tags) as tag
         where {" and ".join(conditions)}
         group by tag order by module_count desc, tag limit {given(limit, "bigint")}""",
         *values,
