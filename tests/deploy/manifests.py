@@ -1,6 +1,8 @@
 """Reads what is deployed: the compose file, and Kubernetes' overlays as kubectl renders them."""
 
+import os
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -38,9 +40,26 @@ def compose() -> Manifest:
 
 @cache
 def rendered(overlay: str) -> tuple[Manifest, ...]:
-    """Return an overlay's manifests."""
+    """Return an overlay's manifests; `production+openid` is one with a component beside."""
+    name, _, component = overlay.partition("+")
+    if not component:
+        return _rendered(KUBERNETES / "overlays" / name)
+    with tempfile.TemporaryDirectory() as folder:
+        # kustomize takes other folders by the way to them only.
+        overlays = os.path.relpath(KUBERNETES, Path(folder).resolve())
+        own = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{overlays}/overlays/{name}"],
+            "components": [f"{overlays}/components/{component}"],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(own))
+        return _rendered(Path(folder))
+
+
+def _rendered(folder: Path) -> tuple[Manifest, ...]:
     done = subprocess.run(
-        (program("kubectl"), "kustomize", str(KUBERNETES / "overlays" / overlay)),
+        (program("kubectl"), "kustomize", str(folder)),
         capture_output=True,
         text=True,
         check=False,

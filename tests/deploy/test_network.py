@@ -5,7 +5,8 @@ from typing import Final
 import pytest
 
 from contracts.registry import SERVICES
-from tests.deploy.manifests import OVERLAYS
+from services.settings_of import variables
+from tests.deploy.manifests import OVERLAYS, pods
 from tests.deploy.network import NAMESPACE, Place, ours, reaches
 
 MONITORS: Final = {"tollgate.dev/monitoring": "true"}
@@ -90,6 +91,17 @@ def test_public_addresses_are_for_those_that_need_them(overlay: str, name: str) 
     assert not reaches(overlay, source, PUBLIC, 80)
     assert not reaches(overlay, source, PRIVATE, 443)
     assert not reaches(overlay, source, METADATA, 443)
+
+
+def test_the_gateway_reaches_an_openid_provider_where_there_is_one() -> None:
+    overlay = "production+openid"
+    gateway = ours(overlay, "gateway")
+    assert reaches(overlay, gateway, PUBLIC, 443)
+    assert not reaches(overlay, gateway, PRIVATE, 443)
+    assert not reaches(overlay, gateway, METADATA, 80)
+    [container] = pods(overlay)["gateway"]["containers"]
+    names = {each["name"] for each in container["env"]}
+    assert {each for each in variables("gateway") if "OIDC" in each} <= names
 
 
 @overlays
