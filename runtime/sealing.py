@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import struct
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,8 +17,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-from joserfc import jwe
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
@@ -27,12 +25,10 @@ _CONTENT: Final = base64.urlsafe_b64encode(b'{"alg":"dir","enc":"A256GCM"}').rst
 """The protected header of every value under a data key; any other is not ours, and not opened."""
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
+_HEADER_LENGTH_MAX: Final = 1_000
 _SEALED: Final = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}
 VALUE_BYTES_MAX: Final = 64 * 1024**2
 """The largest value that is encrypted: what is longer could not be opened again."""
-_REGISTRY: Final = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"])
-# The library's own bound is 64 KiB of base64, on opening alone.
-_REGISTRY.max_ciphertext_length = (VALUE_BYTES_MAX + 2) // 3 * 4
 _KEY_BYTES: Final = 32
 
 
@@ -156,13 +152,24 @@ def open_sealed(sealed: str, private_jwk: str) -> bytes:
 
     Of a JWK set, the key that it was sealed for opens it.
     """
-    return _open_by_any(sealed, _sealing_keys(private_jwk))
+    for key in _private_keys(private_jwk):
+        with suppress(ValueError, TypeError, KeyError, AttributeError, InvalidTag, InvalidUnwrap):
+            return _open(sealed, key)
+    raise SealingError("the value cannot be opened with this key")
+
+
+@lru_cache(maxsize=8)
+def _private_keys(private_jwk: str) -> tuple[X25519PrivateKey, ...]:
+    return tuple(
+        X25519PrivateKey.from_private_bytes(_from_base64url(str(key["d"]).encode()))
+        for key in _sealing_keys(private_jwk)
+    )
 
 
 @lru_cache(maxsize=8)
 def _public_key(public_jwk: str) -> X25519PublicKey:
     [key] = _sealing_keys(public_jwk)
-    return X25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(str(key["x"]) + "="))
+    return X25519PublicKey.from_public_bytes(_from_base64url(str(key["x"]).encode()))
 
 
 def _wrapping_key(shared: bytes) -> bytes:
@@ -220,21 +227,19 @@ def _from_base64url(text: bytes) -> bytes:
     return base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
-def _open_by_any(ciphertext: str, keys: Sequence[OKPKey]) -> bytes:
-    *others, last = keys
-    for key in others:
-        try:
-            return _open(ciphertext, key)
-        except SealingError:
-            continue
-    return _open(ciphertext, last)
-
-
-def _open(ciphertext: str, key: OKPKey) -> bytes:
-    try:
-        plaintext = jwe.decrypt_compact(ciphertext, key, registry=_REGISTRY).plaintext
-    except (JoseError, ValueError) as error:
-        raise SealingError("the value cannot be opened with this key") from error
-    if plaintext is None:
-        raise SealingError("the value is empty")
-    return plaintext
+def _open(sealed: str, key: X25519PrivateKey) -> bytes:
+    """Return the value (RFC 7516 with ECDH-ES+A256KW); `ValueError` where it was not for us."""
+    protected, wrapped, *parts = sealed.encode().split(b".")
+    if len(protected) > _HEADER_LENGTH_MAX:
+        raise ValueError("another header")
+    nonce, body, tag = map(_from_base64url, parts)
+    header = json.loads(_from_base64url(protected))
+    if {**header, "epk": None} != {**_SEALED, "epk": None}:
+        raise ValueError("another algorithm")
+    if (header["epk"]["kty"], header["epk"]["crv"]) != ("OKP", "X25519"):
+        raise ValueError("another curve")
+    if len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
+        raise ValueError("another length")
+    theirs = X25519PublicKey.from_public_bytes(_from_base64url(header["epk"]["x"].encode()))
+    content_key = aes_key_unwrap(_wrapping_key(key.exchange(theirs)), _from_base64url(wrapped))
+    return AESGCM(content_key).decrypt(nonce, body + tag, protected)
