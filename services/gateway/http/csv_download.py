@@ -1,10 +1,12 @@
 """A list as CSV (RFC 4180): written by the database, handed on in pieces, never held whole."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Final
 
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from runtime.connection import Connection
 from services.gateway.gateway import Gateway
@@ -42,14 +44,30 @@ async def csv_response(gateway: Gateway, name: str, copy: Copy) -> StreamingResp
         raise ProblemError(
             "TOO_MANY_REQUESTS", "too many downloads at a time", headers={"Retry-After": "5"}
         )
-    return StreamingResponse(
-        _pieces(gateway, copy),
-        media_type=f"{MEDIA_TYPE}; charset=utf-8; header=present",
-        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
-    )
+    return _Download(_pieces(gateway, copy), name)
 
 
-async def _pieces(gateway: Gateway, copy: Copy) -> AsyncIterator[bytes]:
+class _Download(StreamingResponse):
+    """Sends pieces. When its reader has gone nothing is left of it, not even until the next GC."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes], name: str) -> None:
+        super().__init__(
+            pieces,
+            media_type=f"{MEDIA_TYPE}; charset=utf-8; header=present",
+            headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+        )
+        self._pieces = pieces
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._pieces.aclose()
+
+
+async def _pieces(gateway: Gateway, copy: Copy) -> AsyncGenerator[bytes]:
     """Give CSV in pieces. A failure breaks the answer off, so that nobody takes it for whole."""
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue(PIECES_MAX)
 
