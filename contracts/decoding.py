@@ -5,6 +5,7 @@ A `Registry` is a value, made from classes and upcasters. The system's own is
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final
@@ -105,14 +106,23 @@ class Registry:
 
 def _check_attributes(cls: type[Event], envelope: Envelope[Any]) -> None:
     """Refuse what would be followed, ordered or traced as something else than it is."""
-    for attribute, value, expected in (
-        ("type", envelope.type, cls.type_name()),
-        ("source", envelope.source, f"/tollgate/{cls.service}"),
-        ("dataschema", envelope.dataschema, cls.schema_id()),
-        ("kind of stream", envelope.subject.partition("-")[0], cls.kind),
-    ):
+    kind = envelope.subject.partition("-")[0]
+    said = (envelope.type, envelope.source, envelope.dataschema, kind)
+    address = _address(cls)
+    if said == address:
+        return
+    for attribute, value, expected in zip(_ADDRESS, said, address, strict=True):
         if value != expected:
             raise MisaddressedError(cls.type_name(), attribute, value, expected)
+
+
+_ADDRESS: Final = ("type", "source", "dataschema", "kind of stream")
+
+
+@cache
+def _address(cls: type[Event]) -> tuple[str, str, str, str]:
+    """Return what the attributes of a message of this class say, in the order of `_ADDRESS`."""
+    return cls.type_name(), f"/tollgate/{cls.service}", cls.schema_id(), cls.kind
 
 
 def _place(cls: type[Event]) -> tuple[str, str, int]:
