@@ -151,4 +151,6 @@ class _Traceable(msgspec.Struct):
 
 async def relay_as_leader(relay: Relay, dsn: str) -> None:
     """Relay whenever this process holds the lock; for ever."""
-    await lead(dsn, lock=RELAY_LOCK, beat=relay.beat, run=relay.run, settings=BY_KEY)
+    await lead(
+        dsn, lock=RELAY_LOCK, beat=relay.beat, run=relay.run, settings={**BY_KEY, "jit": "off"}
+    )
