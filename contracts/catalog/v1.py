@@ -105,7 +105,8 @@ class ModulePublished(ModuleEvent):
 
     The source of exactly this version lies in the archive under `archive_digest`. Terraform runs
     in the archive's folder `archive_folder`: its root (`""`), unless the module uses others that
-    stand beside it in the repository.
+    stand beside it in the repository. `fingerprint` covers what was read, `fingerprint_paths`; both
+    are told so that a message says all that is stored of a version.
     """
 
     fact: ClassVar[str] = "module_published"
@@ -119,6 +120,8 @@ class ModulePublished(ModuleEvent):
     commit: ShortText
     archive_digest: Digest
     archive_folder: ShortText = ""
+    fingerprint: ShortText = ""
+    fingerprint_paths: tuple[ShortText, ...] = ()
     published_at: Instant
 
 

@@ -65,6 +65,7 @@ from services.catalog.publishing import (
     publish_rating,
     publish_scope,
     publish_sync,
+    restore_module,
 )
 from services.catalog.sync_plan import ListedModule, Put, ReadModule, bounded, plan_sync
 
@@ -74,7 +75,13 @@ TRACES: Final = "sync_trace"
 
 KINDS: Final = (
     StreamKind(
-        "module", ModuleFact, ModuleState, lambda _: ModuleState(), evolve_module, publish_module
+        "module",
+        ModuleFact,
+        ModuleState,
+        lambda _: ModuleState(),
+        evolve_module,
+        publish_module,
+        restore_module,
     ),
     StreamKind("sync", SyncFact, SyncState, lambda _: SyncState(), evolve_sync, publish_sync),
     StreamKind("scope", ScopeFact, ScopeState, lambda _: ScopeState(), evolve_scope, publish_scope),

@@ -1,6 +1,6 @@
 """What others are told of a stored fact: the only translation of facts into messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -81,8 +81,16 @@ def _published(
         "commit": content.commit,
         "archive_digest": content.archive_digest,
         "archive_folder": content.archive_folder,
+        "fingerprint": content.fingerprint,
+        "fingerprint_paths": content.fingerprint_paths,
         "published_at": record.at,
     }
+
+
+def restore_module(_: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the fact that a message of a module tells."""
+    content = {each: data[each] for each in Content.__struct_fields__ if each in data}
+    return {**data, "version": data.get("module_version"), "content": content}
 
 
 def published_definition(definition: Definition) -> v1.Definition:

@@ -8,6 +8,17 @@ import pytest
 
 from runtime.restored_messages import SentMessage, fact_told
 from runtime.store import Recorded, StreamKind
+from services.catalog import handlers as catalog
+from services.catalog.definition import Definition, Output, Validation, Variable
+from services.catalog.events import (
+    Change,
+    Content,
+    ModuleFeatured,
+    ModulePublished,
+    ModuleRated,
+    ModuleUpdated,
+    ModuleWithdrawn,
+)
 from services.gateway import publishing as gateway
 from services.gateway.events import CreditBundle, Settings, SettingsChanged, Shares
 from services.revenue.webhooks.facts import (
@@ -24,6 +35,7 @@ from services.revenue.webhooks.facts import (
 from services.revenue.webhooks.publishing import WEBHOOK
 
 NOON: Final = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+[MODULE] = [kind for kind in catalog.KINDS if kind.name == "module"]
 [SETTINGS] = [kind for kind in gateway.KINDS if kind.name == "settings"]
 ATTEMPTED: Final[dict[str, Any]] = {
     "webhook_id": "w",
@@ -51,6 +63,43 @@ WEBHOOKS: Final[list[Any]] = [
     Delivered(**ATTEMPTED),
     AttemptFailed(**ATTEMPTED, error="timed out", failed_at=NOON, next_attempt_at=None),
 ]
+CONTENT: Final = Content(
+    definition=Definition(
+        name="web",
+        title="Web",
+        credit_cost=5,
+        variables=(
+            Variable(
+                name="zones",
+                type="list(string)",
+                required=False,
+                default=["a", None, 1.5, {"b": True}],
+                validations=(Validation(condition="true", message="no", decidable=True),),
+            ),
+        ),
+        outputs=(Output(name="url"),),
+    ),
+    repository="https://git.example.com/modules",
+    path="web",
+    commit="c1",
+    archive_digest="sha256:" + "0" * 64,
+    archive_folder="",
+    fingerprint="f1",
+    fingerprint_paths=("web", "shared"),
+)
+MODULES: Final[list[Any]] = [
+    ModulePublished(source="partner", partner_id="p", version=1, content=CONTENT),
+    ModuleUpdated(
+        source="admin",
+        partner_id=None,
+        version=2,
+        content=CONTENT,
+        changes=(Change(variable="zones", change="a default", breaking=False),),
+    ),
+    ModuleWithdrawn(),
+    ModuleRated(deployment_id="d", stars=4, rating_sum=9, rating_count=2),
+    ModuleFeatured(),
+]
 CHANGED: Final = SettingsChanged(
     version=3,
     settings=Settings(
@@ -64,7 +113,11 @@ CHANGED: Final = SettingsChanged(
 
 @pytest.mark.parametrize(
     ("kind", "fact"),
-    [*((WEBHOOK, fact) for fact in WEBHOOKS), (SETTINGS, CHANGED)],
+    [
+        *((WEBHOOK, fact) for fact in WEBHOOKS),
+        *((MODULE, fact) for fact in MODULES),
+        (SETTINGS, CHANGED),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_fact_is_read_back_from_what_it_is_told_as(kind: StreamKind[Any, Any], fact: Any) -> None:
