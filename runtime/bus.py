@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import structlog
 from faststream.nats import NatsBroker
@@ -36,6 +36,10 @@ ALREADY_IN_BATCH_OR_STREAM: Final = 10201
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
 
+REFUSED: Final = "authorization violation"
+"""What NATS says to a user that it does not know, or whose password is another."""
+
+
 class BusError(Exception):
     """The bus did not take a message, or does not have what it should."""
 
@@ -53,22 +57,34 @@ class Bus:
             reconnect_time_wait=1,
             inbox_prefix=inbox_prefix(service),
             disconnected_cb=self._disconnected,
-            error_cb=_log_error,
+            closed_cb=self._closed,
+            error_cb=self._failed,
             graceful_timeout=20.0,
             pending_size=16 * 1024**2,
             logger=None,
         )
         self._client: Client | None = None
         self._closing = False
+        self._ended = asyncio.Event()
 
     async def connect(self) -> None:
         """Connect; waits for as long as the server is away."""
         self._client = await self.broker.connect()
+        self._ended.clear()
 
     async def close(self) -> None:
         """Send what is buffered and disconnect."""
         self._closing = True
         await self.broker.stop()
+
+    async def ended(self) -> NoReturn:
+        """Raise `BusError` once the server does not let us in any more, or the client gave up.
+
+        The client does not come back from either by itself. A process that is started anew waits
+        until it is let in.
+        """
+        await self._ended.wait()
+        raise BusError("the bus does not let us in any more")
 
     @property
     def client(self) -> Client:
@@ -173,6 +189,16 @@ class Bus:
                 CONSUMER_PENDING.labels(stream=stream).set(waits)
         return missing
 
+    async def _closed(self) -> None:
+        if not self._closing:
+            structlog.get_logger().error("bus.ended")
+            self._ended.set()
+
+    async def _failed(self, error: Exception) -> None:
+        structlog.get_logger().warning("bus.error", error=repr(error))
+        if REFUSED in repr(error).lower():
+            self._ended.set()
+
     async def _disconnected(self) -> None:
         """Keep the services from all coming back in the same moment; who closes need not wait."""
         if self._closing:
@@ -183,7 +209,3 @@ class Bus:
 
 def _headers(row: OutboxRow) -> dict[str, str]:
     return {"Nats-Msg-Id": row.id, "content-type": CONTENT_TYPE}
-
-
-async def _log_error(error: Exception) -> None:
-    structlog.get_logger().warning("bus.error", error=repr(error))

@@ -335,6 +335,7 @@ async def _live_on_bus(running: Running) -> None:
     missing: list[str] = []
     running.readiness.add_check("consumers", _consumers_check(missing))
     async with asyncio.TaskGroup() as group:
+        group.create_task(running.bus.ended())
         group.create_task(
             relay_as_leader(running.relay, running.settings.postgres_dsn.get_secret_value())
         )

@@ -1,14 +1,17 @@
 """Each service's database is lost in turn and restored from an old backup, on a running system."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import pytest
 
 from contracts.registry import SERVICES
+from devkit.postgres import binary
 from runtime.migrate import owner_role, service_role
 from tests.e2e.gates import Gate, gated_story, publish_gated
 from tests.e2e.kept import when_quiet
@@ -24,49 +27,53 @@ from tests.support.story import (
     usd,
     wait_for,
 )
-from tollgate.target import admin_dsn
+from tollgate.target import admin_dsn, with_database
 
 pytestmark = [pytest.mark.timeout(300)]
 
 BOUGHT: Final = 200
-COPY_TRIES_MAX: Final = 100
-COPY_RETRY_SECONDS: Final = 0.1
+TOOL_SECONDS_MAX: Final = 60
 
 
-async def back_up(system: System, service: str) -> None:
-    """Copy a service's database as it is, under its service, which waits meanwhile."""
-    dsn, _ = admin_dsn(system.data_dir)
-    name = service_role(service)
-    admin = await asyncpg.connect(dsn)
-    try:
-        await admin.execute(f"alter database {name} with allow_connections false")
-        await admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name
-        )
-        for _ in range(COPY_TRIES_MAX):
-            try:
-                await admin.execute(f"create database backup_{service} template {name}")
-                break
-            except asyncpg.ObjectInUseError:
-                await asyncio.sleep(COPY_RETRY_SECONDS)
-    finally:
-        await admin.execute(f"alter database {name} with allow_connections true")
-        await admin.close()
+def back_up(system: System, service: str) -> None:
+    """Dump a service's database as it is, while it works."""
+    run_tool(
+        "pg_dump", "--format=custom", f"--file={backup_of(system, service)}", dsn(system, service)
+    )
 
 
-async def restore(system: System, service: str) -> None:
+def restore(system: System, service: str) -> None:
     """Put the backup in the place of a service's database."""
-    dsn, _ = admin_dsn(system.data_dir)
+    asyncio.run(make_anew(system, service))
+    run_tool("pg_restore", f"--dbname={dsn(system, service)}", str(backup_of(system, service)))
+
+
+async def make_anew(system: System, service: str) -> None:
+    server, _ = admin_dsn(system.data_dir)
     name = service_role(service)
-    admin = await asyncpg.connect(dsn)
+    admin = await asyncpg.connect(server)
     try:
         await admin.execute(f"drop database {name} with (force)")
-        await admin.execute(
-            f"create database {name} template backup_{service} owner {owner_role(service)}"
-        )
+        await admin.execute(f"create database {name} owner {owner_role(service)}")
         await admin.execute(f"grant connect on database {name} to {name}")
     finally:
         await admin.close()
+
+
+def backup_of(system: System, service: str) -> Path:
+    return system.data_dir.parent / f"{service}.dump"
+
+
+def dsn(system: System, service: str) -> str:
+    """Return how the administrator connects to a service's database."""
+    server, _ = admin_dsn(system.data_dir)
+    return with_database(server, service_role(service))
+
+
+def run_tool(name: str, *arguments: str) -> None:
+    subprocess.run(
+        [binary(name), *arguments], check=True, capture_output=True, timeout=TOOL_SECONDS_MAX
+    )
 
 
 @dataclass
@@ -84,7 +91,7 @@ class Restorable:
         system = self.told.system
         system.wait_until_ready()
         before = self.figures()
-        asyncio.run(restore(system, service))
+        restore(system, service)
         log = system.data_dir / "logs" / f"{service}.log"
         wait_for(
             "the refusal", log.read_text, lambda text: "the database is older than the bus" in text
@@ -128,7 +135,7 @@ def restorable(real_programs: None) -> Iterator[Restorable]:
         finished = deployed("two")
         until_provisioning(told, finished)
         for service in SERVICES:
-            asyncio.run(back_up(told.system, service))
+            back_up(told.system, service)
         told.system.wait_until_ready()
 
         gates_of["two"].open()

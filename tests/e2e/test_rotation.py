@@ -97,7 +97,10 @@ def test_passwords_are_changed_while_work_goes_on(published: Story) -> None:
 
 
 def is_ready(system: System) -> bool:
-    """Return whether the service's own process says that it is."""
+    """Return whether the service's own process says that it is; one that has ended says nothing."""
     url = system.endpoints["services"][SERVICE]["health_url"]
-    answer = httpx2.get(f"{url}/readyz", timeout=ANSWER_SECONDS_MAX)
+    try:
+        answer = httpx2.get(f"{url}/readyz", timeout=ANSWER_SECONDS_MAX)
+    except httpx2.TransportError:
+        return False
     return bool(answer.status_code == httpx2.codes.OK)
