@@ -41,9 +41,13 @@ class StoredChunk:
 
 
 async def on_log_chunks(connection: Connection, chunks: Sequence[LogChunk]) -> None:
-    """Keep chunks, whatever of them was kept before."""
+    """Keep chunks, whatever of them was kept before.
+
+    In the order of their places: gateways that keep the same ones wait for each other, and not in
+    a circle.
+    """
     rows = []
-    for chunk in chunks:
+    for chunk in sorted(chunks, key=lambda chunk: (chunk.build_id, chunk.offset)):
         body = chunk.text.encode()
         stop = chunk.offset + len(body)
         place = (chunk.build_id, chunk.offset, stop, chunk.deployment_id)

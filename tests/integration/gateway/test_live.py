@@ -204,6 +204,11 @@ async def test_a_log_is_read_as_text_from_any_byte_on(api: Api) -> None:
     await ada.is_refused("GET", f"{path}?build=other", status=404, code="NOT_FOUND")
 
 
+async def test_gateways_that_keep_the_same_chunks_do_not_deadlock(api: Api) -> None:
+    chunks = [chunk("build", offset, "line\n") for offset in range(0, 10_000, 5)]
+    await asyncio.gather(keep(api, *chunks), keep(api, *reversed(chunks)))
+
+
 async def test_a_long_log_is_read_whole(api: Api) -> None:
     ada = await api.person()
     await publishes(api)
