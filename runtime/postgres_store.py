@@ -34,7 +34,8 @@ BY_KEY: Final = {
 """How statements are planned that touch a few rows by their keys: once, and never for a scan.
 
 Postgres would plan such a statement anew each time, because it takes arrays, and that takes longer
-than to carry it out. A plan that is kept must not be one for tables that were small once.
+than to carry it out. A plan that is kept must not be one for tables that were small once: rows are
+looked up one by one (`lateral … offset 0`), and joins to large tables are not left to the planner.
 """
 _BEGIN: Final = "begin; " + "; ".join(f"set local {name} = {how}" for name, how in BY_KEY.items())
 
@@ -82,12 +83,15 @@ class PostgresStore:
         """
         rows = await (connection or self._pool).fetch(
             """with gone as (
-                   delete from outbox_pending where position = any($2::bigint[]))
+                   delete from outbox_pending where position = any($2::bigint[])),
+               pending as materialized (
+                   select position, created_at from outbox_pending
+                   where position <> all($2::bigint[]) order by position limit $1)
                select o.id, o.subject, o.stream, o.sequence, o.body, o.position
-               from outbox_pending p
-               join outbox o on o.created_at = p.created_at and o.position = p.position
-               where p.position <> all($2::bigint[])
-               order by p.position limit $1""",
+               from pending p cross join lateral (
+                   select * from outbox
+                   where created_at = p.created_at and position = p.position offset 0) as o
+               order by o.position""",
             limit,
             published,
             timeout=PENDING_SECONDS_MAX,
@@ -246,9 +250,11 @@ _READ: Final = """
     select null as collection, stream as key, sequence, null::bytea as body
     from inbox_cursors where stream = any($1::text[])
     union all
-    select d.collection, d.key, null, d.body
+    select wanted.collection, wanted.key, null, d.body
     from unnest($2::text[], $3::text[]) as wanted (collection, key)
-    join documents d using (collection, key)"""
+    cross join lateral (
+        select body from documents
+        where collection = wanted.collection and key = wanted.key offset 0) as d"""
 
 
 def lock_statement(cursors: list[str], heads: list[str]) -> tuple[Any, ...]:
@@ -323,14 +329,15 @@ _FACTS: Final = """
                            previous_hash, hash)
         select * from unnest($1::text[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[],
                              $6::text[], $7::text[], $8::text[], $9::bytea[], $10::bytea[]))"""
+# What is there and locked is written by conflict: no plan of that can come to scan the table.
 _NEW_HEADS: Final = """
     heads_written as (
-        update streams s
-        set version = n.version, sequence = n.sequence, last_at = n.last_at,
-            last_hash = n.last_hash, state = n.state
-        from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bytea[],
-                    $6::bytea[]) as n (name, version, sequence, last_at, last_hash, state)
-        where s.name = n.name)"""
+        insert into streams (name, version, sequence, last_at, last_hash, state)
+        select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[],
+                             $5::bytea[], $6::bytea[])
+        on conflict (name) do update
+        set version = excluded.version, sequence = excluded.sequence,
+            last_at = excluded.last_at, last_hash = excluded.last_hash, state = excluded.state)"""
 _OUTBOX: Final = """
     messages_written as (
         insert into outbox (id, subject, stream, sequence, body)
@@ -355,10 +362,10 @@ _DELETED: Final = """
 # What waited for just that is due now.
 _MOVED: Final = """
     cursors_moved as (
-        update inbox_cursors c set sequence = n.sequence
-        from unnest($1::text[], $2::bigint[]) as n (stream, sequence)
-        where c.stream = n.stream
-        returning c.stream, c.sequence),
+        insert into inbox_cursors (stream, sequence)
+        select * from unnest($1::text[], $2::bigint[])
+        on conflict (stream) do update set sequence = excluded.sequence
+        returning stream, sequence),
     made_due as (
         update inbox_waiting w set due_at = w.first_at
         from cursors_moved m
