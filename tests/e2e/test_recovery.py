@@ -15,7 +15,7 @@ from runtime.restored import Imported
 from services.wiring import WIRING
 from tests.e2e.kept import carried_by_the_bus, when_quiet
 from tests.e2e.system import System
-from tests.support.story import Story, balance, deploy, module, succeeds
+from tests.support.story import Story, balance, deploy, module, succeeds, wait_for
 from tollgate.commands.db import importing_into
 from tollgate.target import admin_dsn, bus_connection, with_database
 
@@ -97,7 +97,7 @@ def test_a_bus_that_was_lost_whole_is_rebuilt_under_services_that_run(published:
     assert money(system) == before
     assert system.run("bus", "rebuild", "--check").returncode == 0
     succeeds(user, deploy(user, card, VALUES)["id"])
-    assert balance(user)[2] == 0
+    wait_for("the settlement", lambda: balance(user), lambda now: now[2] == 0)
 
 
 async def differences(system: System) -> dict[str, Difference]:

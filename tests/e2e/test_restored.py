@@ -103,7 +103,7 @@ class Restorable:
         assert done.returncode == asked.returncode, done.stderr
         system.wait_until_ready()
         if service != "deployer":
-            assert self.figures() == before
+            wait_for("the same figures", self.figures, lambda now: now == before)
         return asked.stdout
 
     def figures(self) -> tuple[Any, ...]:
@@ -149,6 +149,7 @@ def restorable(real_programs: None) -> Iterator[Restorable]:
         assert sync(told.admin, "platform")["status"] == "DONE"
         running = deployed("three")
         until_provisioning(told, running)
+        wait_for("the settlements", lambda: balance(told.user)[2], lambda h: h == GATED_PRICE)
         yield Restorable(told, settled, finished, running, gates_of["three"])
 
 

@@ -80,8 +80,8 @@ def test_passwords_are_changed_while_work_goes_on(published: Story) -> None:
         succeeds(user, asked["id"])
         succeeds(user, deploy(user, card, VALUES)["id"])
         assert rolled.is_ready()
-        left = balance(user)
-        assert left == (before[0] - 2 * asked["credit_cost"], before[1], 0)
+        left = (before[0] - 2 * asked["credit_cost"], before[1], 0)
+        wait_for("both settlements", lambda: balance(user), lambda now: now == left)
         refused = system.run("db", "login", SERVICE, SECOND_LOGIN, "--lock")
         assert refused.returncode == 1
         assert "the only login" in refused.stderr
