@@ -43,7 +43,7 @@ def tar(name: str, **more: Any) -> bytes:
 @pytest.mark.parametrize(
     "archive",
     [
-        tar("../../escaped"),
+        tar("../../../escaped"),
         tar(f"{OUTSIDE}"),
         tar("main.tf", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
         tar("main.tf", type=tarfile.LNKTYPE, linkname="../../runner.pid"),
@@ -60,6 +60,7 @@ async def test_an_archive_that_leads_out_of_its_folder_is_refused(
     assert await deployer.until_ended(deployment_id) == "build_failed"
     told = msgspec.json.decode(await deployer.last_fact(deployment_id))
     assert (told["code"], told["platform_fault"]) == ("SOURCE_DAMAGED", True)
+    await deployer.until_no_runner()  # which clears its own folder away, and no other
     assert not OUTSIDE.exists()
     assert list(deployer.settings.work_dir.parent.rglob("escaped")) == []
 
