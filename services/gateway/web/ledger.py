@@ -66,16 +66,7 @@ async def verification(visit: Visit) -> Response:
     asked = None
     if request_id is not None:
         asked = await visit.api.get(visit.api.at("/api/requests/{}", request_id))
-    pending = asked is not None and asked["status"] == "PENDING"
-    look = looks(visit)
-    return visit.show(
-        "ledger_verify.html",
-        form=Form(),
-        asked=asked,
-        here=with_query("/ledger/verify", request=request_id),
-        look=look,
-        again_in=again_in(look) if pending else None,
-    )
+    return _shown(visit, Form(), asked)
 
 
 @pages.post("/ledger/verify", *ROLES)
@@ -86,10 +77,25 @@ async def verify(visit: Visit) -> Response:
         done = await visit.api.post("/api/ledger/verify", key=form.key)
     except ApiProblem as problem:
         form.problem = problem
-        return visit.show("ledger_verify.html", status=problem.status, form=form, asked=None)
+        return _shown(visit, form, None)
     if done.get("status") == "PENDING":
         return visit.go(f"/ledger/verify?request={done['id']}")
-    return visit.show("ledger_verify.html", form=Form(), asked={"status": "DONE", "result": done})
+    return _shown(visit, Form(), {"status": "DONE", "result": done})
+
+
+def _shown(visit: Visit, form: Form, asked: dict[str, Any] | None) -> Response:
+    """Return the page of a verification; one that still runs is looked for again."""
+    look = looks(visit)
+    pending = asked is not None and asked["status"] == "PENDING"
+    return visit.show(
+        "ledger_verify.html",
+        status=200 if form.problem is None else form.problem.status,
+        form=form,
+        asked=asked,
+        here=with_query("/ledger/verify", request=visit.query.get("request")),
+        look=look,
+        again_in=again_in(look) if pending else None,
+    )
 
 
 @pages.get("/ledger/replay", *ROLES)

@@ -4,11 +4,13 @@ import asyncio
 from typing import Any, Final
 from urllib.parse import quote
 
-from contracts.gateway.v1 import AwardRequested
+from contracts.gateway.v1 import AwardRequested, LedgerVerificationRequested
+from contracts.ledger.v1 import RequestRefused
 from services.gateway.web.looking import LOOKS_MAX
 from services.gateway.web.routes import page_routes
 from tests.integration.gateway.api import Api, Person, running_api
 from tests.integration.gateway.neighbours import ROLES
+from tests.integration.gateway.test_ledger import verified
 from tests.integration.gateway.test_statements import closed
 from tests.integration.gateway.wallets import Ledger
 from tests.support.environment import Database
@@ -123,6 +125,22 @@ async def test_a_page_that_waits_for_a_verification_stops_looking_by_itself(api:
     last = await shown(finance, f"{path}&look={LOOKS_MAX}", status=200)
     assert "hx-trigger" not in last[last.index('id="verification"') :]
     assert f'has stopped looking by itself. <a href="{path}">Look again</a>' in last
+
+
+async def test_a_verification_that_is_done_at_once_is_shown_at_once(api: Api) -> None:
+    finance = await api.person("finance")
+    path = "/ledger/verify"
+    assert "Verify the ledger" in await shown(finance, path, status=200)
+    asking = asyncio.create_task(sent(finance, path, status=200, key="once"))
+    request_id = (await api.asked(LedgerVerificationRequested)).correlationid
+    await api.tells(f"verification-{request_id}", verified(request_id), correlation_id=request_id)
+    assert "Everything fits." in await asking
+
+    asking = asyncio.create_task(sent(finance, path, status=409, key="twice"))
+    request_id = (await api.asked(LedgerVerificationRequested, after=1)).correlationid
+    refusal = RequestRefused(request_id=request_id, code="NOT_NOW", detail="later", details={})
+    await api.tells(f"refusal-{request_id}", refusal, correlation_id=request_id)
+    assert "later" in await asking
 
 
 async def test_a_month_is_found_however_long_ago_it_was(api: Api) -> None:
