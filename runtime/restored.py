@@ -123,6 +123,15 @@ class Memory(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Restoring:
+    """What of a service it takes to bring its facts back, where their messages do not tell all."""
+
+    again: Handlers | None = None
+    memory: Memory | None = None
+    abandon: Abandon | None = None
+
+
 @dataclass
 class _Decided:
     """Facts that were decided again, by their stream and version, until they are asked for."""
@@ -164,15 +173,14 @@ class Importing:
         projections: tuple[Projection, ...],
         *,
         accept_loss: bool,
+        restoring: Restoring,
         again: Again | None = None,
-        memory: Memory | None = None,
-        abandon: Abandon | None = None,
     ) -> None:
         self._service = service
         self._kinds = {kind.name: kind for kind in kinds}
         self._again = again
-        self._memory = memory
-        self._abandon = abandon
+        self._memory = restoring.memory
+        self._abandon = restoring.abandon
         self._before: list[Any] = []
         self._decided = _Decided(again, service, kinds, {})
         self._projections = projections

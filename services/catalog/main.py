@@ -6,6 +6,7 @@ from contracts.catalog.v1 import RequestRefused
 from contracts.deployer.v1 import DeploymentEvent
 from contracts.envelope import Envelope
 from runtime.process import Service
+from runtime.restored import Restoring
 from runtime.work import Message
 from services.catalog.handlers import KINDS, CatalogHandlers
 from services.catalog.projections.deployments import Deployments
@@ -15,6 +16,7 @@ from services.catalog.settings import CatalogSettings
 from services.catalog.syncing import Syncing
 
 PROJECTIONS: Final = (Modules(), Syncs(), Deployments())
+RESTORING: Final = Restoring()
 
 
 def build(settings: CatalogSettings) -> Service:

@@ -10,6 +10,7 @@ from aiohttp import web
 from contracts.deployer.v1 import RequestRefused
 from runtime.archive import open_archive_store
 from runtime.process import Running, Service, StartError
+from runtime.restored import Restoring
 from runtime.sealing import DataKey
 from services.deployer.abandoned import abandon
 from services.deployer.builds_api import BuildsApi
@@ -32,8 +33,7 @@ SHUTDOWN_SECONDS: Final = 1.0
 
 KINDS: Final = (DEPLOYMENT,)
 PROJECTIONS: Final = (Builds(),)
-ABANDON: Final = abandon
-"""How builds end whose record is lost with a database: see `runtime.restored`."""
+RESTORING: Final = Restoring(abandon=abandon)
 
 
 def build(settings: DeployerSettings) -> Service:

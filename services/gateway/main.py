@@ -7,6 +7,7 @@ from typing import Final
 from contracts.envelope import Envelope
 from runtime.process import Running, Service
 from runtime.processor import UnavailableError
+from runtime.restored import Restoring
 from runtime.work import Message
 from services.gateway.decider.settings import EstablishSettings
 from services.gateway.gateway import put_together
@@ -57,6 +58,7 @@ PROJECTIONS: Final = (
     ClientEvents(),
 )
 """The events for clients come last: see their module."""
+RESTORING: Final = Restoring()
 
 
 def build(settings: GatewaySettings) -> Service:  # noqa: ARG001 - every service is built alike

@@ -9,6 +9,7 @@ from contracts.envelope import Envelope
 from contracts.ledger.v1 import RequestRefused
 from runtime.process import Service
 from runtime.projector import OfKind, Projection
+from runtime.restored import Restoring
 from runtime.segments.schedule import seal_by_schedule
 from runtime.work import Message, Needs, Work
 from services.ledger.checkouts.handlers import CheckoutHandlers
@@ -35,8 +36,7 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
     *(OfKind("wallet", each) for each in (Balances(), Lots(), Holds(), History())),
     Checkouts(),
 )
-MEMORY: Final = Memory()
-"""What facts say beside the streams, for a database that was restored from a backup."""
+RESTORING: Final = Restoring(memory=Memory())
 
 
 def build(settings: LedgerSettings) -> Service:

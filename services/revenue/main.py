@@ -6,6 +6,7 @@ from contracts.envelope import Envelope
 from contracts.ledger.v1 import WalletEvent
 from contracts.revenue.v1 import RequestRefused
 from runtime.process import Service
+from runtime.restored import Restoring
 from runtime.segments.schedule import seal_by_schedule
 from runtime.work import Message
 from services.revenue.closing import close_on_request
@@ -25,8 +26,7 @@ from services.revenue.webhooks.sender import send_webhooks
 
 KINDS: Final = (REVENUE, PAYEE, DISPUTE, MONTH, STATEMENT, WEBHOOK)
 PROJECTIONS: Final = (RevenueLines(), PayeeLines(), Disputes(), Months(), WebhookQueue())
-AGAIN: Final = EarningHandlers()
-"""What a restored database's facts are decided by again: see `runtime.restored`."""
+RESTORING: Final = Restoring(again=EarningHandlers())
 
 
 def build(settings: RevenueSettings) -> Service:

@@ -117,25 +117,25 @@ async def _login(service: str, name: str, data_dir: Path | None, password: str |
 
 def importing_into(service: str, *, accept_loss: bool) -> "Importing":
     """Return what imports into a database of a service."""
-    from runtime.restored import Again, Importing
+    from runtime.restored import Again, Importing, Restoring
     from services.wiring import TOPOLOGY, WIRING
 
     main = importlib.import_module(f"services.{service}.main")
+    restoring: Restoring = main.RESTORING
+
+    def decode(subject: str, body: bytes) -> "Envelope[Any]":
+        return WIRING.decode(WIRING.type_of_subject(subject), body)
+
     again = None
-    if hasattr(main, "AGAIN"):
-
-        def decode(subject: str, body: bytes) -> "Envelope[Any]":
-            return WIRING.decode(WIRING.type_of_subject(subject), body)
-
-        again = Again(main.AGAIN, tuple(TOPOLOGY.sources(service)), decode)
+    if restoring.again is not None:
+        again = Again(restoring.again, tuple(TOPOLOGY.sources(service)), decode)
     return Importing(
         service,
         main.KINDS,
         main.PROJECTIONS,
         accept_loss=accept_loss,
         again=again,
-        memory=getattr(main, "MEMORY", None),
-        abandon=getattr(main, "ABANDON", None),
+        restoring=restoring,
     )
 
 

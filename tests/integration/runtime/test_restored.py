@@ -10,7 +10,7 @@ import asyncpg
 import pytest_asyncio
 
 from runtime.postgres_store import PostgresStore
-from runtime.restored import Importing, lacks_of_bus
+from runtime.restored import Importing, Restoring, lacks_of_bus
 from tests.integration.runtime.conftest import CounterDatabase, NatsBusUnderTest, Servers
 from tests.support import counter
 from tests.support.counter import Add
@@ -77,6 +77,7 @@ async def imported(
             (counter.COUNTER,),
             (counter.Totals(),),
             accept_loss=how.pop("accept_loss", False),
+            restoring=Restoring(),
         )
         found = await importing.run(connection, bus.bus.client, **how)
         return found, await facts(database)
