@@ -43,9 +43,9 @@ def reserve(uid: int) -> socket.socket | None:
 
 
 def reserves_itself(uid: int) -> bool:
-    """Return whether nobody has reserved a user but what runs as it, to be killed by nobody.
+    """Return whether only what runs as a user has reserved it, so that nobody would kill that.
 
-    Who may is a deployer, or the runner that watches over the build, and neither is its user.
+    Whoever reserves by right is a deployer or a runner, and neither runs as a build's user.
     """
     holders: set[int] = set()
     for each in psutil.net_connections(kind="unix"):

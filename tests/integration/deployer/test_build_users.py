@@ -62,15 +62,20 @@ def test_isolation_is_tried_as_a_user_that_no_build_has(tmp_path: Path) -> None:
     assert found == Isolation(in_room=True, first_build_uid=FIRST_UID)
 
 
-async def test_to_end_an_attempt_ends_no_other_build_that_has_got_its_user(
-    parts: SETTINGS_AND_KEY, process: subprocess.Popen[bytes]
-) -> None:
+@pytest.fixture
+def executor(parts: SETTINGS_AND_KEY) -> LocalExecutor:
+    """Give an executor that has an attempt's folder, of the first user, and no runner in it."""
     settings = parts[0]
     home = settings.work_dir / "build-x-1-1" / "home"
     home.mkdir(parents=True)
     os.chown(home, FIRST_UID, FIRST_UID)
-    found = Isolation(in_room=True, first_build_uid=FIRST_UID)
-    executor = LocalExecutor(settings, "http://127.0.0.1:1", found)
+    found = Isolation(in_room=False, first_build_uid=FIRST_UID)
+    return LocalExecutor(settings, "http://127.0.0.1:1", found)
+
+
+async def test_to_end_an_attempt_ends_no_other_build_that_has_got_its_user(
+    executor: LocalExecutor, process: subprocess.Popen[bytes]
+) -> None:
     others = reserve(FIRST_UID)
     assert others is not None
     with others:
@@ -81,14 +86,8 @@ async def test_to_end_an_attempt_ends_no_other_build_that_has_got_its_user(
 
 
 async def test_a_build_that_reserves_its_user_itself_is_ended_like_any_other(
-    parts: SETTINGS_AND_KEY,
+    executor: LocalExecutor,
 ) -> None:
-    settings = parts[0]
-    home = settings.work_dir / "build-x-1-1" / "home"
-    home.mkdir(parents=True)
-    os.chown(home, FIRST_UID, FIRST_UID)
-    found = Isolation(in_room=False, first_build_uid=FIRST_UID)
-    executor = LocalExecutor(settings, "http://127.0.0.1:1", found)
     reservation = reserve(FIRST_UID)
     assert reservation is not None
     with reservation:
