@@ -39,7 +39,9 @@ async def open_login(
     async with connection.transaction():
         # Of two who do this at once the second one waits.
         await connection.execute("select pg_advisory_xact_lock(hashtext('tollgate.logins'))")
+        # The password stands in a statement, which is in no log, not even where it fails.
         await connection.execute("set local log_statement = 'none'")
+        await connection.execute("set local log_min_error_statement = 'panic'")
         quoted = await connection.fetchval("select quote_literal($1::text)", password)
         known = await connection.fetchval("select 1 from pg_roles where rolname = $1", name)
         verb = "alter" if known else "create"
